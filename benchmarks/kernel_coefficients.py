@@ -1,7 +1,7 @@
 """Polynomials of the compiled kernel, derived with mpmath: `python -m benchmarks.kernel_coefficients` prints them.
 
 They are Chebyshev approximations, close to the best there are, rounded to float64 and lowest power first. A test
-holds the constants of `_lanes.h` against them.
+holds the constants of `core/kernel/c/scalars.h` against them.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ import pytest
 from xent_cli.core.kernel import variants as module
 from xent_cli.core.kernel.variants import INTERFACE, why_not_compiled
 
-SOURCE = sorted(Path(module.__file__).parent.glob("*.[ch]"))
+FOLDER = Path(module.__file__).parent / "c"
+SOURCE = sorted(FOLDER.glob("*.[ch]"))
 
 
 @pytest.mark.skipif(not SOURCE, reason="the source of the compiled kernel is not here")
@@ -65,10 +66,10 @@ PARSED = {
 
 @pytest.mark.skipif(not SOURCE, reason="the source of the compiled kernel is not here")
 def test_another_interface_has_another_number_in_python_and_in_c():
-    rows, lanes = ((Path(module.__file__).parent / name).read_text() for name in ("_rows.c", "_lanes.h"))
+    rows, shared = ((FOLDER / name).read_text() for name in ("module.c", "kernel.h"))
     assert re.findall(r"enum \{ INTERFACE = (\d+) \}", rows) == [str(INTERFACE)]
     formats = re.findall(r'PyArg_ParseTuple\(args, "([\w&]+)"', rows)
-    numbers = re.findall(r"^enum \{ ((?:FLOAT64|LOGITS|SPARSE),.*) \};", lanes, re.MULTILINE)
+    numbers = re.findall(r"^enum \{ ((?:FLOAT64|LOGITS|SPARSE),.*) \};", shared, re.MULTILINE)
     assert formats + numbers == PARSED[INTERFACE]
 
 

@@ -1,6 +1,6 @@
 """The compiled kernel: losses and gradients in few passes over memory, with the same bits on every machine.
 
-It is optional: only the NumPy kernel is available if `_rows.c` was not built.
+It is optional: only the NumPy kernel is available if the module `_rows` was not built.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray
     from xent_cli.core.options import LossOptions
 
-# Dtypes that the kernel reads in place, by their number in `_rows.c`; other dtypes become float64, this many values at
+# Dtypes that the kernel reads in place, by their number in `c/kernel.h`; other dtypes become float64, this many values at
 # a time.
 _KINDS = {"float64": 0, "float32": 1, "float16": 2, "bfloat16": 3}
 _CONVERTED = 1 << 18
-# What an array holds, and the form of labels, by their numbers in `_rows.c` too.
+# What an array holds, and the form of labels, by their numbers there too.
 _HOLDS = {"logits": 0, "labels": 0, "log-probs": 1, "probs": 2}
 _SPARSE, _DENSE, _TEACHER = 0, 1, 2
 
@@ -109,7 +109,7 @@ def compiled_cross_entropy(
 
 
 def kind_of(dtype: np.dtype[Any]) -> int:
-    """Return the number in `_rows.c` of a dtype that it reads."""
+    """Return the number in `c/kernel.h` of a dtype that it reads."""
     return _KINDS[dtype.name]
 
 

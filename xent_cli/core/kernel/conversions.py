@@ -11,7 +11,7 @@ from xent_cli.core.kernel.variants import compiled_module, variants
 if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray
 
-# Pairs that compiled code converts, by the numbers of their dtypes in `_rows.c`.
+# Pairs that compiled code converts, by the numbers of their dtypes in `c/kernel.h`.
 _KINDS = {"float64": 0, "float32": 1, "float16": 2, "bfloat16": 3}
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-# Version of the compiled module's arguments and results, here and in `_rows.c`. After a pull, an editable install still
+# Version of the compiled module's arguments and results, here and in `c/module.c`. After a pull, an editable install still
 # has the old module, which would fail or misread its arguments.
 INTERFACE = 3
 _OUT_OF_DATE = "the one here is out of date; to rebuild it, run pip install -e . in the source folder of xent"

@@ -1,20 +1,8 @@
-/* Vectors of WIDTH doubles, as one set of instructions has them; part of `_losses.h`.
+/* Vectors of WIDTH doubles, as one set of instructions has them.
 
    Compilers make good vectors of most loops over lanes. Those that take the time are written with the vectors themselves,
    AT_ONCE of them side by side, so that what waits for a result has others to compute meanwhile. */
 
-#ifndef Vector
-#define Vector NAMED(Vector, VARIANT)
-#define Bits NAMED(Bits, VARIANT)
-#define Floats NAMED(Floats, VARIANT)
-#define Words NAMED(Words, VARIANT)
-#define vector_at NAMED(vector_at, VARIANT)
-#define loaded NAMED(loaded, VARIANT)
-#define gathered NAMED(gathered, VARIANT)
-#define exponentials NAMED(exponentials, VARIANT)
-#define expm1_near NAMED(expm1_near, VARIANT)
-#define Whole NAMED(Whole, VARIANT)
-#define log1p_of_sums NAMED(log1p_of_sums, VARIANT)
 #define PARTS (LANES / WIDTH) /* of a step */
 #define AT_ONCE (PARTS < 4 ? 4 : PARTS) /* one step, or two */
 #define ALL(x) ((Vector){0} + (x)) /* the same in all lanes */
@@ -23,30 +11,19 @@
 #define PICKED(mask, a, b) (Vector)(((mask) & (Bits)(a)) | (~(mask) & (Bits)(b)))
 #define PICKED_FLOAT(mask, a, b) (Floats)(((mask) & (Words)(a)) | (~(mask) & (Words)(b)))
 #define PAIRED(a, b) MIXED(a, b, 0, 1, 2, 3, 4, 5, 6, 7)
-#endif
+#define MIXED __builtin_shufflevector
 
 typedef double Vector __attribute__((vector_size(8 * WIDTH)));
 typedef int64_t Bits __attribute__((vector_size(8 * WIDTH)));
 typedef uint64_t Whole __attribute__((vector_size(8 * WIDTH)));
 typedef float Floats __attribute__((vector_size(8 * WIDTH)));
 typedef int32_t Words __attribute__((vector_size(8 * WIDTH)));
+typedef float Quad __attribute__((vector_size(16))); /* what every machine has */
+typedef double Pair __attribute__((vector_size(16)));
 
 /* What is written in another way for each width: floats in memory as doubles; a * b + c, rounded once; a > b ? a : b and
    a < b ? a : b, thus b where either is NaN; from every 16 bytes of two vectors the lower and the higher values, in turn;
    vectors of 16 bytes in a row; lane l + by in lane l, for each of the steps in which lanes become one. */
-#undef WIDENED
-#undef FUSED
-#undef LARGER
-#undef SMALLER
-#undef LARGER_FLOAT
-#undef LOW
-#undef HIGH
-#undef LOW_FLOATS
-#undef HIGH_FLOATS
-#undef JOINED_QUADS
-#undef ROTATED
-#undef ROTATIONS
-#undef INSTRUCTION
 #if WIDTH == 8
 #define INSTRUCTION(name) _mm512_##name
 #define WIDENED(at) INSTRUCTION(cvtps_pd)(_mm256_loadu_ps(at))
@@ -90,26 +67,26 @@ typedef int32_t Words __attribute__((vector_size(8 * WIDTH)));
 #define HIGH_FLOATS(a, b) MIXED(a, b, 2, 6, 3, 7)
 #endif
 
-INLINED Vector vector_at(const double *at) {
+INLINE Vector vector_at(const double *at) {
     Vector x;
     memcpy(&x, at, sizeof x);
     return x;
 }
 
 /* Values of a panel from `at` on. */
-INLINED Vector loaded(const void *panel, int wide, int64_t at) {
+INLINE Vector loaded(const void *panel, int wide, int64_t at) {
     return wide ? vector_at((const double *)panel + at) : (Vector)WIDENED((const float *)panel + at);
 }
 
 /* 16 bytes of each of WIDTH / 2 rows, in the order of the rows. */
-INLINED Floats gathered(const char *at, int64_t apart) {
+INLINE Floats gathered(const char *at, int64_t apart) {
     Quad x[WIDTH / 2];
     for (int g = 0; g < WIDTH / 2; g++) memcpy(&x[g], at + g * apart, sizeof x[g]);
     return (Floats)JOINED_QUADS(x);
 }
 
 /* exp(x) for x <= 0; 0 where it would be subnormal; NaN for NaN: `exp_below` where it is not 0. */
-INLINED void exponentials(Vector *x) {
+INLINE void exponentials(Vector *x) {
     Vector t[AT_ONCE], r[AT_ONCE], q[AT_ONCE];
     UNROLLED for (int v = 0; v < AT_ONCE; v++) x[v] = LARGER(ALL(-709.0), x[v]); /* there k is -1023 */
     UNROLLED for (int v = 0; v < AT_ONCE; v++) t[v] = FUSED(x[v], ALL(LOG2_E), ALL(ROUND));
@@ -123,7 +100,7 @@ INLINED void exponentials(Vector *x) {
 }
 
 /* exp(x) - 1 of a step, for |x| < 1, as `expm1_of` computes it. */
-INLINED void expm1_near(Vector *x) {
+INLINE void expm1_near(Vector *x) {
     Vector t[PARTS], high[PARTS], r[PARTS], lost[PARTS], q[PARTS];
     UNROLLED for (int v = 0; v < PARTS; v++) t[v] = FUSED(x[v], ALL(LOG2_E), ALL(ROUND));
     UNROLLED for (int v = 0; v < PARTS; v++) high[v] = FUSED(t[v] - ROUND, ALL(-LN2), x[v]);
@@ -139,7 +116,7 @@ INLINED void expm1_near(Vector *x) {
 }
 
 /* log(1 + s) of LANES sums s >= 0 of exponentials: `finite_log` of 1 + s. */
-INLINED void log1p_of_sums(const double *sums, double *logs) {
+INLINE void log1p_of_sums(const double *sums, double *logs) {
     Vector k[PARTS], f[PARTS], lost[PARTS], q[PARTS], z[PARTS], tail[PARTS];
     UNROLLED for (int v = 0; v < PARTS; v++) {
         Vector s = vector_at(sums + v * WIDTH), u = s + 1.0;

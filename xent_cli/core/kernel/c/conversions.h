@@ -1,16 +1,5 @@
 /* Conversions between float32 and the dtypes of 16 bits, rounded to nearest, ties to even, and sums that are rounded to a
-   dtype after every addition; `_variant.h` includes this file once for each set of instructions. */
-
-#ifndef CONVERSIONS
-#define CONVERSIONS
-#define convert_all NAMED(convert_all, VARIANT)
-#define all_in_turn NAMED(all_in_turn, VARIANT)
-
-INLINE uint32_t word_of(float x) {
-    uint32_t word;
-    memcpy(&word, &x, 4);
-    return word;
-}
+   dtype after every addition. */
 
 INLINE uint16_t as_float16(float x) {
     uint32_t word = word_of(x), sign = word >> 16 & 0x8000, size = word & 0x7fffffff;
@@ -51,7 +40,6 @@ INLINE float cut(float x, int drop) {
 #define UNCHANGED(x) (x)
 #define CUT_TO_FLOAT16(x) cut(x, 13)
 #define CUT_TO_BFLOAT16(x) cut(x, 16)
-#endif
 
 /* Sums of dtypes of 16 bits are float32. */
 FUNCTION void all_in_turn(const void *from, int kind, int64_t n, int64_t k, void *to) {

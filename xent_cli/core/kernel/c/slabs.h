@@ -1,21 +1,9 @@
 /* Losses of many rows that lie class by class, [k, n] in memory, while pieces of their classes pass by: each value is read
-   twice, and what is kept of a row is its sums. The operations on a row, and their order, are those of `_losses.h`, whose
-   functions do them with LANES rows in place of LANES classes side by side. `_variant.h` includes this file after that one. */
-
-#ifndef SLAB_FUNCTIONS
-#define SLAB_FUNCTIONS
-#define add_lane NAMED(add_lane, VARIANT)
-#define load_rows NAMED(load_rows, VARIANT)
-#define see_maxima NAMED(see_maxima, VARIANT)
-#define see_sums NAMED(see_sums, VARIANT)
-#define see_ranks NAMED(see_ranks, VARIANT)
-#define all_of_piece NAMED(all_of_piece, VARIANT)
-#define all_of_slab NAMED(all_of_slab, VARIANT)
-
-#endif
+   twice, and what is kept of a row is its sums. The operations on a row, and their order, are those of softmax.h,
+   whose functions do them with LANES rows in place of LANES classes side by side. */
 
 /* A class of `some` rows as float64 (wide) or float32; what is beyond them is 0. */
-INLINED void load_rows(const char *from, int kind, int64_t some, int wide, void *to) {
+INLINE void load_rows(const char *from, int kind, int64_t some, int wide, void *to) {
     char room[8 * LANES] = {0};
     if (some < LANES) {
         memcpy(room, from, (size_t)some * (kind == FLOAT64 ? 8 : kind == FLOAT32 ? 4 : 2));
@@ -51,7 +39,7 @@ INLINED void load_rows(const char *from, int kind, int64_t some, int wide, void 
     }                                                                                                                  \
     EACH_LANE rows->nan[l] = rows->nan[l] < 0 && nan[l] > 0 ? piece->first + nan[l] - 1 : rows->nan[l];
 
-INLINED void see_maxima(const Piece *piece, const char *from, int kind, int64_t some, int wide, SlabRows *rows) {
+INLINE void see_maxima(const Piece *piece, const char *from, int kind, int64_t some, int wide, SlabRows *rows) {
     if (wide) { MAXIMA_OF_PIECE(double, int64_t) }
     else { MAXIMA_OF_PIECE(float, int32_t) }
 }
@@ -67,13 +55,13 @@ INLINED void see_maxima(const Piece *piece, const char *from, int kind, int64_t 
     }                                                                                                                  \
     EACH_LANE rows->ahead[l] += ahead[l];
 
-INLINED void see_ranks(const Piece *piece, const char *from, int kind, int64_t some, int wide, const int64_t *labels, SlabRows *rows) {
+INLINE void see_ranks(const Piece *piece, const char *from, int kind, int64_t some, int wide, const int64_t *labels, SlabRows *rows) {
     if (wide) { RANKS_OF_PIECE(double, int64_t) }
     else { RANKS_OF_PIECE(float, int32_t) }
 }
 
 /* One lane of a strip from step b on: classes LANES apart. */
-INLINED void add_lane(const Job *job, const char *from, int64_t from_class, int kind, int64_t some, int wide, int64_t b, int l_,
+INLINE void add_lane(const Job *job, const char *from, int64_t from_class, int kind, int64_t some, int wide, int64_t b, int l_,
                      int omit, const SlabRows *rows, void *sums) {
     double z[STRIP], d[STRIP + LANES];
     Sum total;
@@ -91,7 +79,7 @@ INLINED void add_lane(const Job *job, const char *from, int64_t from_class, int 
     memcpy(sums, &total, sizeof total);
 }
 
-INLINED void see_sums(const Piece *piece, const char *from, int kind, int64_t some, int wide, SlabRows *rows) {
+INLINE void see_sums(const Piece *piece, const char *from, int kind, int64_t some, int wide, SlabRows *rows) {
     for (int64_t j = 0; j < piece->count; j += STRIP) {
         int64_t b = (piece->first + j) / LANES;
         int omit = 0;

@@ -1,135 +1,45 @@
-/* The module `_rows`: what Python calls, and one compilation of `_losses.h` for each set of instructions. */
+/* The module `_rows`: what Python calls. */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
-#include <stdlib.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
 
-#include "_lanes.h"
+#include "kernel.h"
 
-/* ---- one compilation for each set of instructions ----------------------------------------------------------------- */
-
-typedef struct {
-    void (*losses)(const Job *, const Scratch *);
-    double (*sum)(const double *, int64_t, int, int, double *);
-    void (*piece)(const Piece *);
-    void (*slab)(const Job *, const SlabRows *, int64_t *, int64_t *, char *);
-    void (*convert)(const void *, int, int64_t, void *, int);
-    void (*sums)(const void *, int, int64_t, int64_t, void *);
-} Variant;
-
-#define VARIANT baseline
-#define TARGET
-#define WIDTH 2 /* doubles in a vector */
-#include "_variant.h"
-#if defined(__x86_64__)
-#define VARIANT avx2
-#define TARGET __attribute__((target("avx2,fma")))
-#define WIDTH 4
-#include "_variant.h"
-#define VARIANT avx512
-#if defined(__clang__) /* takes vectors as they are written, and drops all of a target that names what it does not know */
-#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma")))
-#else
-#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512")))
-#endif
-#define WIDTH 8
-#include "_variant.h"
-#endif
-
-static const Variant *variant_of(const char *name) { /* NULL if this machine does not have it */
+static const Kernel *kernel_of(const char *name) { /* NULL if this machine does not have it */
 #if defined(__x86_64__)
     if (strcmp(name, "avx512") == 0 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-        return &functions_avx512;
-    if (strcmp(name, "avx2") == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &functions_avx2;
+        return &kernel_avx512;
+    if (strcmp(name, "avx2") == 0 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &kernel_avx2;
 #elif defined(__aarch64__)
-    if (strcmp(name, "neon") == 0) return &functions_baseline; /* fused multiply-add is an instruction there */
+    if (strcmp(name, "neon") == 0) return &kernel_baseline; /* fused multiply-add is an instruction there */
 #endif
-    return strcmp(name, "baseline") == 0 ? &functions_baseline : NULL;
+    return strcmp(name, "baseline") == 0 ? &kernel_baseline : NULL;
 }
 
 /* A library built with -ffast-math may have set this thread to flush subnormal numbers to zero. */
 #if defined(__x86_64__)
 typedef unsigned Rounding;
-INLINE Rounding plain_rounding(void) {
+static Rounding plain_rounding(void) {
     Rounding before = __builtin_ia32_stmxcsr();
     __builtin_ia32_ldmxcsr(0x1f80);
     return before;
 }
-INLINE void restore_rounding(Rounding before) { __builtin_ia32_ldmxcsr(before); }
+static void restore_rounding(Rounding before) { __builtin_ia32_ldmxcsr(before); }
 #elif defined(__aarch64__)
 typedef uint64_t Rounding;
-INLINE Rounding plain_rounding(void) {
+static Rounding plain_rounding(void) {
     Rounding before, plain = 0;
     __asm__ volatile("mrs %0, fpcr" : "=r"(before));
     __asm__ volatile("msr fpcr, %0" : : "r"(plain));
     return before;
 }
-INLINE void restore_rounding(Rounding before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
+static void restore_rounding(Rounding before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
 #else
 typedef int Rounding;
-INLINE Rounding plain_rounding(void) { return 0; }
-INLINE void restore_rounding(Rounding before) { (void)before; }
+static Rounding plain_rounding(void) { return 0; }
+static void restore_rounding(Rounding before) { (void)before; }
 #endif
-
-/* ---- arrays whose class axis is not the last ------------------------------------------------------------------------ */
-
-enum { LINE = 64 }; /* bytes */
-
-/* Writes a line past the cache: it is not read soon, and memory need not be read before all of it is overwritten. */
-INLINE void put_line(char *to, const char *line) {
-#if defined(__x86_64__)
-    if (((uintptr_t)to & 15) == 0) {
-        for (int b = 0; b < LINE; b += 16) _mm_stream_si128((__m128i *)(to + b), _mm_load_si128((const __m128i *)(line + b)));
-        return;
-    }
-#endif
-    memcpy(to, line, LINE);
-}
-
-/* What was written past the cache is there for other threads too. */
-INLINE void finish_lines(void) {
-#if defined(__x86_64__)
-    _mm_sfence();
-#endif
-}
-
-typedef struct { const char *from; char *to; int64_t n, k, from_class, to_row; } Turn; /* the last two in bytes */
-
-/* Copies [k, n] as [n, k], a line of each of four rows at a time. */
-#define TURNED(name, Value)                                                                                            \
-    static void name(const Turn *turn) {                                                                               \
-        enum { WIDTH = LINE / sizeof(Value), ROWS = 4 };                                                               \
-        for (int64_t i = 0; i < turn->n; i += ROWS)                                                                    \
-            for (int64_t j = 0; j < turn->k; j += WIDTH) {                                                             \
-                int64_t rows = turn->n - i < ROWS ? turn->n - i : ROWS, width = turn->k - j < WIDTH ? turn->k - j : WIDTH; \
-                const char *from = turn->from + j * turn->from_class + i * (int64_t)sizeof(Value);                     \
-                char *to = turn->to + i * turn->to_row + j * (int64_t)sizeof(Value);                                   \
-                _Alignas(LINE) Value line[ROWS][WIDTH];                                                                \
-                if (rows == ROWS && width == WIDTH) {                                                                  \
-                    for (int y = 0; y < WIDTH; y++) {                                                                  \
-                        Value values[ROWS];                                                                            \
-                        memcpy(values, from + y * turn->from_class, sizeof values);                                    \
-                        for (int x = 0; x < ROWS; x++) line[x][y] = values[x];                                         \
-                    }                                                                                                  \
-                    for (int x = 0; x < ROWS; x++) put_line(to + x * turn->to_row, (const char *)line[x]);             \
-                } else                                                                                                 \
-                    for (int64_t y = 0; y < width; y++)                                                                \
-                        for (int64_t x = 0; x < rows; x++)                                                             \
-                            memcpy(to + x * turn->to_row + y * (int64_t)sizeof(Value),                                 \
-                                   from + y * turn->from_class + x * (int64_t)sizeof(Value), sizeof(Value));           \
-            }                                                                                                          \
-        finish_lines();                                                                                                \
-    }
-
-TURNED(turn_2, uint16_t)
-TURNED(turn_4, uint32_t)
-TURNED(turn_8, uint64_t)
 
 /* ---- the module --------------------------------------------------------------------------------------------------- */
 
@@ -158,12 +68,12 @@ enum { MOST_ARRAYS = 9 };
     } while (0)
 
 /* Converters for PyArg_ParseTuple. */
-static int variant(PyObject *name, void *to) {
+static int named(PyObject *name, void *to) {
     const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
     if (text == NULL) return 0;
-    *(const Variant **)to = variant_of(text);
-    if (variant_of(text) == NULL) PyErr_Format(PyExc_ValueError, "this machine has no %s", text);
-    return variant_of(text) != NULL;
+    *(const Kernel **)to = kernel_of(text);
+    if (kernel_of(text) == NULL) PyErr_Format(PyExc_ValueError, "this machine has no %s", text);
+    return kernel_of(text) != NULL;
 }
 
 /* Arrays are checked by the Python files that call; only the sizes that memory depends on are checked again here. */
@@ -209,11 +119,11 @@ static Array array_of(const Py_buffer *view, Array array) { /* which knows its k
 
 METHOD(rows) {
     enum { FIRST, SECOND, CLASS_WEIGHT, SCALE, LOSS, MAXIMUM, OTHERS, KL, GRADIENT };
-    const Variant *functions;
+    const Kernel *kernel;
     PyObject *second;
     Job job = {0};
     int gradient_kind;
-    if (!PyArg_ParseTuple(args, "O&O&iiOiiiidddO&O&O&O&O&O&O&i", variant, &functions, matrix, &view[FIRST], &job.first.kind,
+    if (!PyArg_ParseTuple(args, "O&O&iiOiiiidddO&O&O&O&O&O&O&i", named, &kernel, matrix, &view[FIRST], &job.first.kind,
                           &job.first.holds, &second, &job.second.kind, &job.second.holds, &job.form, &job.normal, &job.smoothing,
                           &job.temperature, &job.teacher_temperature, vector, &view[CLASS_WEIGHT], vector, &view[SCALE], new_vector,
                           &view[LOSS], new_vector, &view[MAXIMUM], new_vector, &view[OTHERS], new_vector, &view[KL], new_matrix,
@@ -239,22 +149,9 @@ METHOD(rows) {
     job.class_weight = view[CLASS_WEIGHT].buf, job.scale = view[SCALE].buf;
     job.loss = view[LOSS].buf, job.maximum = view[MAXIMUM].buf, job.others = view[OTHERS].buf, job.kl = view[KL].buf;
     job.gradient = view[GRADIENT].buf, job.gradient_wide = gradient_kind == FLOAT64;
-    job.few = job.k <= FEW_CLASSES;
-    job.steps = job.few ? job.k : (job.k + LANES - 1) / LANES;
-    size_t panel = (size_t)(job.steps + DEPTH) * LANES;
-    double *memory = malloc(8 * (7 * panel + DEPTH));
-    if (memory == NULL) return PyErr_NoMemory();
-    double *aligned = (double *)(((uintptr_t)memory + 63) & ~(uintptr_t)63); /* vectors then lie in one line of the cache */
-    Scratch scratch = {aligned, aligned + panel, aligned + 2 * panel, aligned + 3 * panel, aligned + 4 * panel, aligned + 5 * panel};
-    if (job.form != TEACHER && (job.smoothing != 0.0 || (job.form == DENSE && job.class_weight != NULL))) {
-        job.kept = aligned + 5 * panel; /* `u` is a teacher's */
-        job.uniform = aligned + 6 * panel;
-        spread(&job, 1.0 - job.smoothing, job.kept);
-        spread(&job, job.smoothing / (double)job.k, job.uniform);
-        if (job.form == SPARSE && job.class_weight == NULL) job.even = job.smoothing / (double)job.k;
-    }
-    COMPUTE(functions->losses(&job, &scratch));
-    free(memory);
+    int done;
+    COMPUTE(done = kernel->losses(&job));
+    if (!done) return PyErr_NoMemory();
     Py_RETURN_NONE;
 }
 
@@ -269,11 +166,11 @@ METHOD(slab_room) {
 
 METHOD(see_piece) {
     enum { LABELS, ROOM, PIECE };
-    const Variant *functions;
+    const Kernel *kernel;
     Job job = {.form = SPARSE};
     Piece piece = {.job = &job};
     long long first, k;
-    if (!PyArg_ParseTuple(args, "O&O&O&O&iLLdii", variant, &functions, vector, &view[LABELS], new_vector, &view[ROOM], matrix,
+    if (!PyArg_ParseTuple(args, "O&O&O&O&iLLdii", named, &kernel, vector, &view[LABELS], new_vector, &view[ROOM], matrix,
                           &view[PIECE], &job.first.kind, &first, &k, &job.temperature, &piece.second, &piece.ranks))
         return NULL;
     job.n = view[LABELS].shape[0], job.k = k, job.steps = (k + LANES - 1) / LANES, job.labels = view[LABELS].buf;
@@ -284,16 +181,16 @@ METHOD(see_piece) {
         view[PIECE].itemsize != size_of(job.first.kind) || k <= FEW_CLASSES || first < 0 || piece.count > k - first ||
         first % STRIP || (piece.count % STRIP && piece.count != k - first))
         return PyErr_Format(PyExc_ValueError, "not whole strips of the classes of all rows");
-    COMPUTE(functions->piece(&piece));
+    COMPUTE(kernel->piece(&piece));
     Py_RETURN_NONE;
 }
 
 METHOD(slab_losses) {
     enum { LABELS, ROOM, CLASS_WEIGHT, LOSS, MAXIMUM, OTHERS, PEAK, AHEAD, AGAIN };
-    const Variant *functions;
+    const Kernel *kernel;
     Job job = {.form = SPARSE};
     long long k;
-    if (!PyArg_ParseTuple(args, "O&O&O&O&iLdO&O&O&O&O&O&", variant, &functions, vector, &view[LABELS], vector, &view[ROOM], vector,
+    if (!PyArg_ParseTuple(args, "O&O&O&O&iLdO&O&O&O&O&O&", named, &kernel, vector, &view[LABELS], vector, &view[ROOM], vector,
                           &view[CLASS_WEIGHT], &job.first.kind, &k, &job.temperature, new_vector, &view[LOSS], new_vector,
                           &view[MAXIMUM], new_vector, &view[OTHERS], new_vector, &view[PEAK], new_vector, &view[AHEAD], new_vector,
                           &view[AGAIN]))
@@ -305,33 +202,33 @@ METHOD(slab_losses) {
         return NULL;
     for (int b = LOSS; b <= AGAIN; b++)
         if (!fits(&view[b], job.n, b == AGAIN ? 1 : 8, "values of rows")) return NULL;
-    COMPUTE(functions->slab(&job, view[ROOM].buf, view[PEAK].buf, view[AHEAD].buf, view[AGAIN].buf));
+    COMPUTE(kernel->slab(&job, view[ROOM].buf, view[PEAK].buf, view[AHEAD].buf, view[AGAIN].buf));
     Py_RETURN_NONE;
 }
 
 METHOD(convert) {
     enum { FROM, TO };
-    const Variant *functions;
+    const Kernel *kernel;
     int from, to;
-    if (!PyArg_ParseTuple(args, "O&O&iO&i", variant, &functions, vector, &view[FROM], &from, new_vector, &view[TO], &to)) return NULL;
+    if (!PyArg_ParseTuple(args, "O&O&iO&i", named, &kernel, vector, &view[FROM], &from, new_vector, &view[TO], &to)) return NULL;
     int64_t n = view[FROM].shape[0];
     if ((from == FLOAT32) == (to == FLOAT32) || from == FLOAT64 || to == FLOAT64)
         return PyErr_Format(PyExc_ValueError, "no conversion from %d to %d", from, to);
     if (!fits(&view[FROM], n, size_of(from), "values") || !fits(&view[TO], n, size_of(to), "values")) return NULL;
-    COMPUTE(functions->convert(view[FROM].buf, from, n, view[TO].buf, to));
+    COMPUTE(kernel->convert(view[FROM].buf, from, n, view[TO].buf, to));
     Py_RETURN_NONE;
 }
 
 METHOD(sum_in_turn) {
     enum { TERMS, SUMS };
-    const Variant *functions;
+    const Kernel *kernel;
     int kind;
-    if (!PyArg_ParseTuple(args, "O&O&iO&", variant, &functions, matrix, &view[TERMS], &kind, new_vector, &view[SUMS])) return NULL;
+    if (!PyArg_ParseTuple(args, "O&O&iO&", named, &kernel, matrix, &view[TERMS], &kind, new_vector, &view[SUMS])) return NULL;
     int64_t n = view[TERMS].shape[0];
     if (view[TERMS].itemsize != size_of(kind) || !is_contiguous(&view[TERMS]))
         return PyErr_Format(PyExc_ValueError, "terms that are not contiguous");
     if (!fits(&view[SUMS], n, kind == FLOAT64 ? 8 : 4, "sums")) return NULL;
-    COMPUTE(functions->sums(view[TERMS].buf, kind, n, view[TERMS].shape[1], view[SUMS].buf));
+    COMPUTE(kernel->sums(view[TERMS].buf, kind, n, view[TERMS].shape[1], view[SUMS].buf));
     Py_RETURN_NONE;
 }
 
@@ -350,7 +247,7 @@ METHOD(turn) {
 
 /* Writes numbers that add up to the sum of n values, or of their squares, without a rounding, ROUNDS for each chunk;
    returns whether that can be done. */
-static int all_parts(const Variant *functions, const double *x, int64_t n, int squares, double *parts) {
+static int all_parts(const Kernel *kernel, const double *x, int64_t n, int squares, double *parts) {
     double most = 0.0, least = INFINITY;
     int exponent = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -362,21 +259,21 @@ static int all_parts(const Variant *functions, const double *x, int64_t n, int s
     frexp(most, &exponent);
     for (int64_t first = 0; possible && first < n; first += MOST_EXACT, parts += ROUNDS) {
         int64_t some = n - first < MOST_EXACT ? n - first : MOST_EXACT;
-        possible = functions->sum(x + first, some, squares, squares ? 2 * exponent : exponent, parts) == 0.0;
+        possible = kernel->sum(x + first, some, squares, squares ? 2 * exponent : exponent, parts) == 0.0;
     }
     return possible;
 }
 
 /* A list of these numbers, or None. */
 METHOD(exact_sum) {
-    const Variant *functions;
+    const Kernel *kernel;
     int squares, possible;
-    if (!PyArg_ParseTuple(args, "O&O&i", variant, &functions, vector, &view[0], &squares)) return NULL;
+    if (!PyArg_ParseTuple(args, "O&O&i", named, &kernel, vector, &view[0], &squares)) return NULL;
     int64_t n = view[0].shape[0], chunks = (n + MOST_EXACT - 1) / MOST_EXACT;
     if (!fits(&view[0], n, 8, "values")) return NULL;
     double *parts = malloc(8 * ROUNDS * (size_t)(chunks + 1));
     if (parts == NULL) return PyErr_NoMemory();
-    COMPUTE(possible = all_parts(functions, view[0].buf, n, squares, parts));
+    COMPUTE(possible = all_parts(kernel, view[0].buf, n, squares, parts));
     PyObject *result = possible ? PyList_New(0) : Py_NewRef(Py_None);
     for (int64_t p = 0; possible && result != NULL && p < ROUNDS * chunks; p++) {
         if (parts[p] == 0.0) continue;
@@ -394,7 +291,7 @@ static PyObject *variants(PyObject *self, PyObject *unused) {
     PyObject *names = PyList_New(0);
     const char *all[] = {"avx512", "avx2", "neon", "baseline"}; /* the fastest first */
     for (size_t i = 0; names != NULL && i < sizeof all / sizeof *all; i++) {
-        if (variant_of(all[i]) == NULL) continue;
+        if (kernel_of(all[i]) == NULL) continue;
         PyObject *name = PyUnicode_FromString(all[i]);
         if (name == NULL || PyList_Append(names, name) < 0) Py_CLEAR(names);
         Py_XDECREF(name);
