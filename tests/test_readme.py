@@ -65,7 +65,8 @@ def test_every_folder_and_module_of_the_architecture_exists():
     rooms = {"/".join(path.relative_to(ROOT).parts[1:-1][:2]) for path in (ROOT / "xent_cli").rglob("*.py")} - {""}
     assert {folder for folder, _ in folders} | {"core", "readers", "cli"} >= {r for r in rooms if "reports/" not in r}
     for folder, job in folders:
-        for name in ["__init__.py", *re.findall(r"`(\w+\.py)`", job)]:
+        first = "kernel.h" if folder.endswith("/c") else "__init__.py"
+        for name in [first, *re.findall(r"`(\w+\.(?:py|c|h))`", job)]:
             assert (ROOT / "xent_cli" / folder / name).exists(), f"{folder}/{name}"
 
 
