@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from xent_cli.core.array_types import AnyArray, FloatArray
     from xent_cli.core.options import LossOptions
 
-# Dtypes that the kernel reads in place, by their number in `c/kernel.h`; other dtypes become float64, this many values at
-# a time.
+# Dtypes that the kernel reads in place, by their number in `c/kernel.h`; other dtypes become float64, this many values
+# at a time.
 _KINDS = {"float64": 0, "float32": 1, "float16": 2, "bfloat16": 3}
 _CONVERTED = 1 << 18
 # What an array holds, and the form of labels, by their numbers there too.

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-# Version of the compiled module's arguments and results, here and in `c/module.c`. After a pull, an editable install still
-# has the old module, which would fail or misread its arguments.
+# Version of the compiled module's arguments and results, here and in `c/module.c`. After a pull, an editable install
+# still has the old module, which would fail or misread its arguments.
 INTERFACE = 3
 _OUT_OF_DATE = "the one here is out of date; to rebuild it, run pip install -e . in the source folder of xent"
 # Without an instruction for it, each fused multiply-add is a function call, which is far slower than NumPy.
