@@ -18,6 +18,7 @@ from xent_cli.core.kernel.variants import kernel_for
 from xent_cli.core.options import LossOptions
 from xent_cli.engines.local import open_local
 from xent_cli.errors import XentError
+from xent_cli.readers.arrays.array_source import samples_a_task
 from xent_cli.readers.options import RunNeeds
 from xent_cli.start import keep_memory
 
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 _OURS, _ONE, _OURS_AVX2 = "xent, 2 threads", "xent, 1 thread", "xent on AVX2, 2 threads"
 _TORCH, _TORCH_AVX2 = "PyTorch float32, 2 threads", "PyTorch float32 on AVX2, 2 threads"
 _NUMPY_ONE = "xent's NumPy kernel, 1 thread"
-# How two threads compare with one shows only in runs of some tenths of a second: 40 MB are five tasks, of which one
-# thread takes three, and a run of them is over in 4 ms, or in 1 ms more where a thread starts late.
+# How two threads compare with one shows only in runs of some tenths of a second: 40 MB are over in 4 ms, or in 1 ms more
+# where a thread starts late.
 _LONG, _ONE_LONG = "xent, 2 threads, over and over", "xent, 1 thread, over and over"
 _LONG_BYTES = 2 << 30
 SHAPES = ((1_000_000, 10), (100_000, 100), (100_000, 1000), (2_000, 50_257), (400, 128_256))
@@ -141,7 +142,7 @@ def _xent(
     except XentError as error:
         raise Missing(error.what) from None
     engine = open_local(threads)
-    step = max(1, RunNeeds().task_bytes // (4 * logits.shape[1]))
+    step = samples_a_task(len(logits), 4 * logits.shape[1], RunNeeds(threads=threads))
     tasks = [slice(first, first + step) for first in range(0, len(logits), step)] * passes
     compute = cross_entropy if options.labels_source == "labels" else teacher_cross_entropy
 

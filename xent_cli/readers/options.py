@@ -37,8 +37,10 @@ class RunNeeds(NamedTuple):
     task_bytes
         How many bytes a task reads: few enough that several tasks fit in any memory, enough to be worth the cost of
         dispatch.
+    threads
+        Number of threads of this process that share the tasks: with a multiple of it, all are done at the same time.
     slab_bytes
-        The same if classes are not the last axis: with fewer samples per task, the bytes between them are read more
+        Like `task_bytes` if classes are not the last axis: with fewer samples per task, the bytes between them are read more
         often.
     streams
         Number of threads that may stream logits class by class, which is possible if only losses against class indices
@@ -64,6 +66,7 @@ class RunNeeds(NamedTuple):
     values_beside: bool = False
     buffer_name: str = ""
     task_bytes: int = 8 << 20
+    threads: int = 1
     slab_bytes: int = 32 << 20
     streams: int = 0
     chunk_bytes: int = 2 << 20

@@ -90,8 +90,8 @@ class ArraySource:
 
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
-        step = max(1, self.needs.task_bytes // self._row_bytes())
         total = self.layout.num_samples(self.axis)
+        step = samples_a_task(total, self._row_bytes(), self.needs)
         for start in range(0, total, step):
             size = min(step, total - start)
             yield first + start, size, self.rows(start, start + size)
@@ -111,6 +111,24 @@ class ArraySource:
     def where(self, row: int, role: str, first: int = 0) -> str:
         """See `Source`."""
         return place(self.file.name, row, row - first, self.layout.sample_shape(self.axis))
+
+
+def samples_a_task(total: int, row_bytes: int, needs: RunNeeds) -> int:
+    """How many samples a task has, so that no thread still works on the last one while the others have none.
+
+    Examples
+    --------
+    >>> from xent_cli.readers.options import RunNeeds
+    >>> samples_a_task(1_000_000, 40, RunNeeds())  # five tasks
+    200000
+    >>> samples_a_task(1_000_000, 40, RunNeeds(threads=2))  # three for each thread
+    166667
+    """
+    most = max(1, needs.task_bytes // row_bytes)
+    if total <= most:
+        return most
+    rounds = -(-total // (most * needs.threads))
+    return max(1, -(-total // (rounds * needs.threads)))
 
 
 class ArrayRows(NamedTuple):
