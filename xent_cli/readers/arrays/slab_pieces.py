@@ -8,7 +8,7 @@ import numpy as np
 
 from xent_cli.core.block import Rows
 from xent_cli.core.kernel.streamed_logits import StreamedLogits
-from xent_cli.core.scratch import flat, scratch
+from xent_cli.core.scratch import scratch
 from xent_cli.readers.arrays.array_source import widen
 from xent_cli.readers.storage.identity import shrunk
 from xent_cli.readers.storage.reading import fill, reading
@@ -57,23 +57,23 @@ class SlabPieces(NamedTuple):
         n, item = whole.stop - whole.start, np.dtype(whole.dtype).itemsize
         through = (whole.class_stride - n) * item <= whole.gap_bytes  # also what lies between the samples
         apart = whole.class_stride if through else n
-        step = max(1, whole.piece_bytes // (apart * item * multiple)) * multiple
-        with whole.file.open() as file:
+        step = min(max(1, whole.piece_bytes // (apart * item * multiple)) * multiple, whole.k)
+        memory = scratch("piece", ((step - 1) * apart + width,), whole.dtype)
+        piece = np.ndarray((step, width), whole.dtype, memory, 0, (apart * item, item))
+        content = memory.view(np.uint8).data
+        with whole.file.open() as file, reading(whole.file.name):
             for first in range(0, whole.k, step):
                 count = min(step, whole.k - first)
-                memory = scratch("piece", ((count - 1) * apart + width,), whole.dtype)
-                at = self.base + first * whole.class_stride
-                piece = np.ndarray((count, width), whole.dtype, memory, 0, (apart * item, item))
+                at = whole.offset + (self.base + first * whole.class_stride) * item
                 if through:
-                    self._fill(file, at, memory[: (count - 1) * apart + n])
+                    self._fill(file, at, content[: ((count - 1) * apart + n) * item])
                 else:
                     for j in range(count):
-                        self._fill(file, at + j * whole.class_stride, piece[j, :n])
-                yield first, widen(piece)
+                        target = content[j * apart * item : (j * apart + n) * item]
+                        self._fill(file, at + j * whole.class_stride * item, target)
+                yield first, widen(piece[:count])
 
-    def _fill(self, file: Stream, at: int, memory: AnyArray) -> None:
-        file.seek(self.whole.offset + at * memory.itemsize)
-        target = flat(memory).view(np.uint8).data
-        with reading(self.whole.file.name):
-            if fill(file, target) < len(target):
-                raise shrunk(self.whole.file.name)
+    def _fill(self, file: Stream, at: int, target: memoryview) -> None:
+        file.seek(at)
+        if fill(file, target) < len(target):
+            raise shrunk(self.whole.file.name)
