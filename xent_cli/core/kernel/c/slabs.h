@@ -2,55 +2,66 @@
    twice, and what is kept of a row is its sums. The operations on a row, and their order, are those of softmax.h,
    whose functions do them with LANES rows in place of LANES classes side by side. */
 
-/* A class of `some` rows as float64 (wide) or float32; what is beyond them is 0. */
-INLINE void load_rows(const char *from, int kind, int64_t some, int wide, void *to) {
-    char room[8 * LANES] = {0};
-    if (some < LANES) {
-        memcpy(room, from, (size_t)some * (kind == FLOAT64 ? 8 : kind == FLOAT32 ? 4 : 2));
-        from = room;
-    }
-    if (wide) memcpy(to, from, 8 * LANES);
-    else if (kind == FLOAT32) memcpy(to, from, 4 * LANES);
-    else if (kind == FLOAT16) EACH_LANE ((float *)to)[l] = widened(((const uint16_t *)from)[l]);
-    else EACH_LANE ((float *)to)[l] = shifted(((const uint16_t *)from)[l]);
+/* A class of `some` rows as float64 (wide) or float32: where it is, or a copy in `room`, which is 0 beyond them. */
+INLINE const void *class_of(const char *from, int kind, int64_t some, int wide, void *room) {
+    int as_it_is = wide || kind == FLOAT32;
+    char padded[8 * LANES] = {0};
+    if (as_it_is && some == LANES) return from;
+    if (as_it_is || some < LANES) memcpy(as_it_is ? room : padded, from, (size_t)some * (kind == FLOAT64 ? 8 : kind == FLOAT32 ? 4 : 2));
+    const uint16_t *halves = (const uint16_t *)(some < LANES ? padded : from);
+    if (as_it_is) memset((char *)room + some * (wide ? 8 : 4), 0, (size_t)(LANES - some) * (wide ? 8 : 4));
+    else if (kind == FLOAT16) EACH_LANE ((float *)room)[l] = widened(halves[l]);
+    else EACH_LANE ((float *)room)[l] = shifted(halves[l]);
+    return room;
 }
 
-#define MAXIMA_OF_PIECE(type, integer)                                                                                 \
-    type top[LANES], bottom[LANES], least[LANES], z[LANES];                                                            \
-    integer at[LANES], nan[LANES] = {0}, any_nan = 0;                                                                  \
-    EACH_LANE top[l] = (type)rows->top[l], bottom[l] = (type)rows->bottom[l], least[l] = (type)rows->least[l], at[l] = -1; \
+#define MAXIMA_OF_PIECE(type, integer, Values, Places, LARGER_OF, SMALLER_OF)                                          \
+    enum { LENGTH = sizeof(Values) / sizeof(type), COUNT = LANES / LENGTH };                                           \
+    type room[LANES], tops[LANES], bottoms[LANES], leasts[LANES];                                                      \
+    integer places[LANES], nans[LANES], any_nan = 0;                                                                   \
+    Values top[COUNT], bottom[COUNT], least[COUNT], infinite = (Values){0} + (type)INFINITY, x;                        \
+    Places at[COUNT], nan[COUNT] = {{0}};                                                                              \
+    EACH_LANE tops[l] = (type)rows->top[l], bottoms[l] = (type)rows->bottom[l], leasts[l] = (type)rows->least[l];      \
+    memcpy(top, tops, sizeof top), memcpy(bottom, bottoms, sizeof top), memcpy(least, leasts, sizeof top);             \
+    UNROLLED for (int v = 0; v < COUNT; v++) at[v] = (Places){0} - 1;                                                  \
     for (integer j = 0; j < (integer)piece->count; j++) {                                                              \
-        load_rows(from + j * piece->from_class, kind, some, wide, z);                                                  \
-        EACH_LANE {                                                                                                    \
-            type size = z[l] < 0 ? -z[l] : z[l];                                                                       \
-            at[l] = z[l] > top[l] ? j : at[l];                                                                         \
-            top[l] = z[l] > top[l] ? z[l] : top[l];                                                                    \
-            bottom[l] = z[l] < bottom[l] ? z[l] : bottom[l];                                                           \
-            least[l] = ((size > 0) & (size < least[l])) ? size : least[l];                                               \
-            nan[l] |= z[l] != z[l];                                                                                    \
+        const char *z = class_of(from + j * piece->from_class, kind, some, wide, room);                                \
+        UNROLLED for (int v = 0; v < COUNT; v++) {                                                                     \
+            memcpy(&x, z + v * sizeof x, sizeof x);                                                                    \
+            Places higher = x > top[v];                                                                                \
+            at[v] = (higher & j) | (~higher & at[v]);                                                                  \
+            top[v] = LARGER_OF(x, top[v]);                                                                             \
+            bottom[v] = SMALLER_OF(x, bottom[v]);                                                                      \
+            nan[v] |= x != x;                                                                                          \
+            x = LARGER_OF(x, -x);                                                                                      \
+            Places some_size = x > 0;                                                                                  \
+            x = (Values)((some_size & (Places)x) | (~some_size & (Places)infinite));                                   \
+            least[v] = SMALLER_OF(x, least[v]);                                                                        \
         }                                                                                                              \
     }                                                                                                                  \
-    EACH_LANE rows->top[l] = (double)top[l], rows->bottom[l] = (double)bottom[l], rows->least[l] = (double)least[l];   \
-    EACH_LANE rows->peak[l] = at[l] >= 0 ? piece->first + at[l] : rows->peak[l];                                       \
-    EACH_LANE any_nan |= nan[l];                                                                                       \
+    memcpy(tops, top, sizeof top), memcpy(bottoms, bottom, sizeof top), memcpy(leasts, least, sizeof top);             \
+    memcpy(places, at, sizeof at), memcpy(nans, nan, sizeof nan);                                                      \
+    EACH_LANE rows->top[l] = (double)tops[l], rows->bottom[l] = (double)bottoms[l], rows->least[l] = (double)leasts[l]; \
+    EACH_LANE rows->peak[l] = places[l] >= 0 ? piece->first + places[l] : rows->peak[l];                               \
+    EACH_LANE any_nan |= nans[l], nans[l] = 0;                                                                         \
     for (int64_t j = piece->count; any_nan && j-- > 0;) {                                                              \
-        load_rows(from + j * piece->from_class, kind, some, wide, z);                                                  \
-        EACH_LANE nan[l] = z[l] != z[l] ? (integer)(j + 1) : nan[l];                                                   \
+        const type *z = class_of(from + j * piece->from_class, kind, some, wide, room);                                \
+        EACH_LANE nans[l] = z[l] != z[l] ? (integer)(j + 1) : nans[l];                                                 \
     }                                                                                                                  \
-    EACH_LANE rows->nan[l] = rows->nan[l] < 0 && nan[l] > 0 ? piece->first + nan[l] - 1 : rows->nan[l];
+    EACH_LANE rows->nan[l] = rows->nan[l] < 0 && nans[l] > 0 ? piece->first + nans[l] - 1 : rows->nan[l];
 
 INLINE void see_maxima(const Piece *piece, const char *from, int kind, int64_t some, int wide, SlabRows *rows) {
-    if (wide) { MAXIMA_OF_PIECE(double, int64_t) }
-    else { MAXIMA_OF_PIECE(float, int32_t) }
+    if (wide) { MAXIMA_OF_PIECE(double, int64_t, Vector, Bits, LARGER, SMALLER) }
+    else { MAXIMA_OF_PIECE(float, int32_t, Floats, Words, LARGER_FLOAT, SMALLER_FLOAT) }
 }
 
 /* Adds the classes that rank before the label: a tie goes to the lower class. */
 #define RANKS_OF_PIECE(type, integer)                                                                                  \
-    type own[LANES], z[LANES];                                                                                         \
+    type own[LANES], room[LANES];                                                                                      \
     integer ahead[LANES] = {0}, label[LANES];                                                                         \
     EACH_LANE own[l] = (type)rows->own[l], label[l] = (integer)(labels[l] - piece->first);                             \
     for (integer j = 0; j < (integer)piece->count; j++) {                                                              \
-        load_rows(from + j * piece->from_class, kind, some, wide, z);                                                  \
+        const type *z = class_of(from + j * piece->from_class, kind, some, wide, room);                                \
         EACH_LANE ahead[l] += (z[l] > own[l]) | ((z[l] == own[l]) & (j < label[l]));                                   \
     }                                                                                                                  \
     EACH_LANE rows->ahead[l] += ahead[l];
@@ -68,7 +79,7 @@ INLINE void add_lane(const Job *job, const char *from, int64_t from_class, int k
     int64_t depth = depth_at(job, b), omitted[LANES];
     for (int64_t j = 0; j < depth; j++) {
         void *to = offset(z, wide, j * LANES);
-        if ((b + j) * LANES + l_ < job->k) load_rows(from + (j * LANES + l_) * from_class, kind, some, wide, to);
+        if ((b + j) * LANES + l_ < job->k) memcpy(to, class_of(from + (j * LANES + l_) * from_class, kind, some, wide, to), (wide ? 8 : 4) * LANES);
         else EACH_LANE set(to, wide, l, -INFINITY); /* padding */
     }
     differences(z, wide, depth, rows->top, job->temperature, d);
