@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Gaps of up to this many bytes between values are read along with them: another call or request would take longer.
 _GAP_BYTES, _REMOTE_GAP_BYTES = 32 << 10, 1 << 20
 # Axes are swapped in pieces of this size, which fit in the cache.
-_PIECE_BYTES = 512 << 10
+_PIECE_BYTES = 768 << 10
 # Rows that start a multiple of this many bytes apart in memory share so few lines of the cache that each pushes out
 # another.
 _CROWDED_BYTES, _LINE_BYTES = 512, 64
