@@ -28,7 +28,7 @@ _MANY_ONCE_IMPORTED = 2_000
 
 def worth_arrow(count: int, before: int = 0) -> bool:
     """Whether formatting `count` rows, after `before` earlier ones, is worth importing Arrow: small blocks add up."""
-    return count >= _MANY_ONCE_IMPORTED and ("pyarrow" in sys.modules or before + count >= _MANY)
+    return count >= _MANY_ONCE_IMPORTED and ("pyarrow" in sys.modules or max(before, count) >= _MANY)
 
 
 def batches(rows: BlockLoss) -> Iterator[BlockLoss]:
