@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 _OURS, _ONE, _OURS_AVX2 = "xent, 2 threads", "xent, 1 thread", "xent on AVX2, 2 threads"
 _TORCH, _TORCH_AVX2 = "PyTorch float32, 2 threads", "PyTorch float32 on AVX2, 2 threads"
 _NUMPY_ONE = "xent's NumPy kernel, 1 thread"
-# How two threads compare with one shows only in runs of some tenths of a second: 40 MB are over in 4 ms, or in 1 ms more
-# where a thread starts late.
+# How two threads compare with one shows only in runs of some tenths of a second: 40 MB are over in 4 ms, or in 1 ms
+# more where a thread starts late.
 _LONG, _ONE_LONG = "xent, 2 threads, over and over", "xent, 1 thread, over and over"
 _LONG_BYTES = 2 << 30
 SHAPES = ((1_000_000, 10), (100_000, 100), (100_000, 1000), (2_000, 50_257), (400, 128_256))

@@ -40,8 +40,8 @@ class RunNeeds(NamedTuple):
     threads
         Number of threads of this process that share the tasks: with a multiple of it, all are done at the same time.
     slab_bytes
-        Like `task_bytes` if classes are not the last axis: with fewer samples per task, the bytes between them are read more
-        often.
+        Like `task_bytes` if classes are not the last axis: with fewer samples per task, the bytes between them are read
+        more often.
     streams
         Number of threads that may stream logits class by class, which is possible if only losses against class indices
         are wanted, by the compiled kernel; else 0.

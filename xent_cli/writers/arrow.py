@@ -99,9 +99,17 @@ def wrapped(values: AnyArray | None, missing: BoolArray | None = None) -> pa.Arr
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [valid, pa.py_buffer(values)])
 
 
+def constant(text: str) -> pa.StringScalar:
+    """Wrap a text as an Arrow scalar; not `pa.scalar`, nor a plain string, which import pandas too."""
+    encoded = text.encode()
+    ends = pa.py_buffer(np.array([0, len(encoded)], np.int32))
+    return pa.StringArray.from_buffers(1, ends, pa.py_buffer(encoded))[0]
+
+
 def joined(*texts: pa.Array | str, missing: str) -> memoryview:
     """Join columns of strings and constant text into the bytes of one line per row."""
-    lines = pc.binary_join_element_wise(*texts, "", null_handling="replace", null_replacement=missing)
+    columns = (constant(text) if isinstance(text, str) else text for text in (*texts, ""))
+    lines = pc.binary_join_element_wise(*columns, null_handling="replace", null_replacement=missing)
     _, offsets, data = lines.buffers()
     ends = np.frombuffer(offsets, np.int32)
     return memoryview(data)[ends[lines.offset] : ends[lines.offset + len(lines)]]

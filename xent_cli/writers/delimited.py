@@ -65,10 +65,14 @@ class DelimitedWriter:
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        from xent_cli.writers.arrow import constant
+
         if not pa.types.is_string(column.type):
             return column.cast(pa.string())
         special = pc.match_substring_regex(column, f'["\r\n{self.delimiter}]')
         if not pc.any(special).as_py():
             return column
-        quoted = pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
+        quoted = pc.binary_join_element_wise(
+            constant('"'), pc.replace_substring(column, '"', '""'), constant('"'), constant("")
+        )
         return pc.if_else(special, quoted, column)

@@ -79,13 +79,15 @@ def _column(column: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from xent_cli.writers.arrow import constant
+
     if pa.types.is_floating(column.type):
-        return pc.if_else(pc.is_finite(column), column, None).cast(pa.string())
+        return pc.if_else(pc.is_finite(column), column, pa.nulls(1, column.type)[0]).cast(pa.string())
     if not pa.types.is_string(column.type):
         return column.cast(pa.string())
     if pc.any(pc.match_substring_regex(column, _ESCAPED)).as_py():
         return pa.array([None if text is None else _text(text) for text in column.to_pylist()], pa.string())
-    return pc.binary_join_element_wise('"', column, '"', "")
+    return pc.binary_join_element_wise(constant('"'), column, constant('"'), constant(""))
 
 
 def _number(value: float) -> str:

@@ -191,7 +191,8 @@ def _exp(z: AnyArray) -> AnyArray:
     """Return exp(z) in scratch memory: of bfloat16 from a table, since ml_dtypes takes four times as long."""
     e = scratch("exponentials", z.shape, z.dtype)
     if z.dtype.name != "bfloat16":
-        return np.exp(z, out=e)
+        np.exp(z, out=e)
+        return e
     bits, found, table = flat(z).view(np.uint16), flat(e).view(np.uint16), _exponentials(z.dtype)
     for first in range(0, bits.size, _LOOKED_UP):
         some = slice(first, first + _LOOKED_UP)
@@ -202,7 +203,8 @@ def _exp(z: AnyArray) -> AnyArray:
 @cache
 def _exponentials(dtype: np.dtype[Any]) -> AnyArray:
     """Return the bits of exp(x) for all x of 16 bits."""
-    return np.exp(np.arange(1 << 16, dtype=np.uint16).view(dtype)).view(np.uint16)
+    exponentials: AnyArray = np.exp(np.arange(1 << 16, dtype=np.uint16).view(dtype))
+    return exponentials.view(np.uint16)
 
 
 def _copied(rows: AnyArray, dtype: DTypeLike, name: str) -> AnyArray:
