@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # A row of text is some fifty bytes, and several times that as Python objects: this many rows take a few MB.
 _ROWS = 1 << 16
-# Importing pyarrow takes 50 ms, repr takes 0.7 us per number.
-_MANY = 50_000
+# Importing pyarrow takes 50 ms and as many MB, repr takes 0.7 us per number.
+_MANY = 100_000
 _MANY_ONCE_IMPORTED = 2_000
 
 
