@@ -162,13 +162,13 @@ class ParquetWriter:
         if rows.totals.losses.digest is not None:
             self._digest = add_digests(self._digest or 0, rows.totals.losses.digest)
         self._rows += rows.size
-        if self._rows >= _GROUP_ROWS:
-            self._flush()
+        while self._rows >= _GROUP_ROWS:
+            self._flush(_GROUP_ROWS)
 
     def finish(self) -> None:
         """See `RowWriter`."""
-        if self._kept:
-            self._flush()
+        if self._rows:
+            self._flush(self._rows)
         if self._digest is not None:
             self._writer.add_key_value_metadata({LABELS_DIGEST: digest_text(self._digest)})
         self._writer.close()
@@ -178,6 +178,8 @@ class ParquetWriter:
         if hasattr(self, "_writer"):
             self._writer.is_open = False
 
-    def _flush(self) -> None:
-        self._writer.write_table(pa.Table.from_batches(self._kept), row_group_size=self._rows)
-        self._kept, self._rows = [], 0
+    def _flush(self, rows: int) -> None:
+        # Whole groups, whatever size the tasks have, so that the file does not depend on the number of threads.
+        table = pa.Table.from_batches(self._kept)
+        self._writer.write_table(table.slice(0, rows), row_group_size=rows)
+        self._kept, self._rows = table.slice(rows).to_batches(), self._rows - rows

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.pipe import Copied, Spill
     from xent_cli.readers.storage.stored import Stored
 
+# Of a longer run than this many tasks for each thread, the last tasks are a small part.
+_FEW_ROUNDS = 4
+
 
 class Layout(NamedTuple):
     """Layout of an array in a file.
@@ -114,7 +117,7 @@ class ArraySource:
 
 
 def samples_a_task(total: int, row_bytes: int, needs: RunNeeds) -> int:
-    """How many samples a task has, so that no thread still works on the last one while the others have none.
+    """How many samples a task has: so many that, in a short run, no thread works on the last one while others have none.
 
     Examples
     --------
@@ -125,10 +128,8 @@ def samples_a_task(total: int, row_bytes: int, needs: RunNeeds) -> int:
     166667
     """
     most = max(1, needs.task_bytes // row_bytes)
-    if total <= most:
-        return most
     rounds = -(-total // (most * needs.threads))
-    return max(1, -(-total // (rounds * needs.threads)))
+    return most if total <= most or rounds > _FEW_ROUNDS else -(-total // (rounds * needs.threads))
 
 
 class ArrayRows(NamedTuple):

@@ -37,23 +37,22 @@ INLINE float cut(float x, int drop) {
         }                                                                                                              \
         for (int64_t r = 0; r < some; r++) ((type *)to)[i + r] = total[r];                                             \
     }
-#define UNCHANGED(x) (x)
 #define CUT_TO_FLOAT16(x) cut(x, 13)
 #define CUT_TO_BFLOAT16(x) cut(x, 16)
 
 /* Sums of dtypes of 16 bits are float32. */
 FUNCTION void all_in_turn(const void *from, int kind, int64_t n, int64_t k, void *to) {
-    if (kind == FLOAT64) { SUMS_IN_TURN(double, double, UNCHANGED, UNCHANGED) }
-    else if (kind == FLOAT32) { SUMS_IN_TURN(float, float, UNCHANGED, UNCHANGED) }
+    if (kind == FLOAT64) { SUMS_IN_TURN(double, double, AS_IT_IS, AS_IT_IS) }
+    else if (kind == FLOAT32) { SUMS_IN_TURN(float, float, AS_IT_IS, AS_IT_IS) }
     else if (kind == FLOAT16) { SUMS_IN_TURN(float, uint16_t, widened, CUT_TO_FLOAT16) }
     else { SUMS_IN_TURN(float, uint16_t, shifted, CUT_TO_BFLOAT16) }
 }
 
 FUNCTION void convert_all(const void *from, int kind, int64_t n, void *to, int to_kind) {
     const uint16_t *halves = from;
-    const float *wide = from;
+    const float *floats = from;
     if (to_kind == FLOAT32 && kind == FLOAT16) for (int64_t i = 0; i < n; i++) ((float *)to)[i] = widened(halves[i]);
     else if (to_kind == FLOAT32) for (int64_t i = 0; i < n; i++) ((float *)to)[i] = shifted(halves[i]);
-    else if (to_kind == FLOAT16) for (int64_t i = 0; i < n; i++) ((uint16_t *)to)[i] = as_float16(wide[i]);
-    else for (int64_t i = 0; i < n; i++) ((uint16_t *)to)[i] = as_bfloat16(wide[i]);
+    else if (to_kind == FLOAT16) for (int64_t i = 0; i < n; i++) ((uint16_t *)to)[i] = as_float16(floats[i]);
+    else for (int64_t i = 0; i < n; i++) ((uint16_t *)to)[i] = as_bfloat16(floats[i]);
 }

@@ -20,7 +20,7 @@ INLINE void distribution(const Side *side, int wide, int64_t b, int64_t depth, d
         }
 }
 
-/* `wide` unless it is of logits. */
+/* The distributions of rows i to i + n; exponentials or probabilities go to `e`. `wide` is 1 unless the rows are logits. */
 INLINE Side side_of(const Job *job, const Array *array, int wide, int64_t i, int64_t n, double temperature, double *rows, double *z,
                      double *e) {
     int logits = array->holds == LOGITS, probs = array->holds == PROBS, exact = array->kind != FLOAT64 && temperature == 1.0;

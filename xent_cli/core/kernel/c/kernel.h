@@ -4,7 +4,7 @@
    variant.h, which includes all the rest.
 
    Bits. Only operations that IEEE 754 rounds correctly are used (+ - * / and fused multiply-add), in an order that
-   depends on the number of classes alone, and no function of a math library: exp, log, log1p and expm1 are polynomials,
+   depends on the number of classes alone, and no function of a math library that rounds: exp, log, log1p and expm1 are polynomials,
    derived by benchmarks/kernel_coefficients.py. So every set of instructions gives the same bits.
 
    Lanes. All work is done on vectors of LANES doubles, in loops of that length, which the compiler turns into whatever
@@ -34,7 +34,8 @@ typedef struct {
     int64_t row, step; /* strides in bytes, from row to row and from class to class */
 } Array;
 
-/* Working memory: panels of one row of many classes, or of LANES rows; and in `rows` LANES rows as they are in memory. */
+/* Working memory: panels of one row of many classes, or of LANES rows. They hold logits z and their exponentials e; t and f are
+   the same of a teacher, or t is dense labels; u is log(q/p) but for its shift. `rows` holds LANES rows as they are in memory. */
 typedef struct { double *z, *e, *t, *f, *rows, *u; } Scratch;
 
 /* Losses of rows. */
@@ -46,12 +47,12 @@ typedef struct {
     int64_t n, k;
     double smoothing, temperature, teacher_temperature;
     const double *class_weight; /* [k] or NULL */
-    double *loss, *maximum, *others, *kl; /* [n]; others is the sum of exp(z_j - m) over all j but the first maximum */
+    double *loss, *maximum, *others, *kl; /* [n]; others is the sum of exp((z_j - m)/T) over all j but the first maximum */
     void *gradient; /* [n, k] or NULL */
     int gradient_wide; /* float64, else float32 */
     const double *scale; /* [n] or NULL */
 
-    /* What follows from these: `prepare` sets it. */
+    /* What follows from these: `prepare` sets it, or for pieces `see_piece`. */
     int few; /* whether k <= FEW_CLASSES */
     int64_t steps; /* of a panel */
     /* Class j has the weight kept_j q_j + uniform_j in the loss, with q a dense label; uniform_j besides its own if labels
@@ -61,12 +62,13 @@ typedef struct {
 
 /* What is known, after some of their classes, of LANES rows whose classes pass by in pieces: see slabs.h. */
 typedef struct {
-    struct { double sum[LANES], lost[LANES]; } sums[LANES]; /* of exponentials: lane l of a row of many classes is sums[l], which has LANES rows side by side */
+    struct { double sum[LANES], lost[LANES]; } sums[LANES]; /* of exponentials: what softmax.h has in lane l of one row is in sums[l], for LANES rows */
     double top[LANES], bottom[LANES], least[LANES], own[LANES]; /* maximum, minimum, least |z| > 0, logit of the label */
     int64_t peak[LANES], nan[LANES], ahead[LANES]; /* first maximum; first NaN or -1; how many rank before the label */
 } SlabRows;
 
-/* Classes `first` to `first` + count of the rows, `from_class` bytes apart; the first pass, or the second. */
+/* Classes `first` to `first` + count of the rows, `from_class` bytes apart; `second` says whether this is the second pass,
+   and `ranks` whether labels are ranked in it. */
 typedef struct {
     Job *job;
     const char *from;
@@ -78,11 +80,11 @@ typedef struct {
 /* The functions of one set of instructions. */
 typedef struct {
     int (*losses)(Job *); /* whether there was memory for it */
-    double (*sum)(const double *values, int64_t n, int squares, int exponent, double *parts);
+    double (*sum)(const double *values, int64_t n, int squares, int exponent, double *parts); /* exact: exact_sums.h */
     void (*piece)(const Piece *);
     void (*slab)(const Job *, const SlabRows *, int64_t *peak, int64_t *ahead, char *again);
     void (*convert)(const void *from, int kind, int64_t n, void *to, int to_kind);
-    void (*sums)(const void *from, int kind, int64_t n, int64_t k, void *to);
+    void (*sums)(const void *from, int kind, int64_t n, int64_t k, void *to); /* rounded after each addition: conversions.h */
 } Kernel;
 
 #define HIDDEN __attribute__((visibility("hidden"))) /* outside this module */

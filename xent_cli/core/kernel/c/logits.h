@@ -1,8 +1,10 @@
 /* Losses of logits and their gradients, as cross_entropy.py computes them. */
 
-/* Figures of LANES rows; of a single row in all lanes, if it has many classes and exponentials are kept. */
+/* Figures of LANES rows; of a single row in all lanes, if it has many classes and exponentials are kept. `distance` is
+   (m - z_y)/T; `far` and `mass` are the sums of a_j (m - z_j)/T and of a_j over the classes, with a_j the weight of class j;
+   `norm` is log(1 + others). */
 typedef struct {
-    double m[LANES], others[LANES], at_label[LANES], distance[LANES], far[LANES], mass[LANES], total[LANES];
+    double m[LANES], others[LANES], at_label[LANES], distance[LANES], far[LANES], mass[LANES], norm[LANES];
     int64_t peak[LANES];
 } Rows;
 
@@ -15,20 +17,20 @@ INLINE double distance_from(const Job *job, double at_label, double m) {
 /* Losses of n rows from their figures. */
 INLINE void put_losses(const Job *job, int64_t i, int64_t n, int all_classes, Rows *rows) {
     double own[LANES], loss[LANES];
-    log1p_of_sums(rows->others, rows->total);
-    EACH_LANE loss[l] = rows->distance[l] + rows->total[l];
+    log1p_of_sums(rows->others, rows->norm);
+    EACH_LANE loss[l] = rows->distance[l] + rows->norm[l];
     if (all_classes || job->class_weight != NULL) {
         EACH_LANE own[l] = 0.0;
         for (int64_t r = 0; r < n; r++) own[r] = label_weight(job, i + r);
         EACH_LANE loss[l] = product(own[l], loss[l]);
     }
-    if (all_classes) EACH_LANE loss[l] += rows->far[l] + product(rows->mass[l], rows->total[l]);
+    if (all_classes) EACH_LANE loss[l] += rows->far[l] + product(rows->mass[l], rows->norm[l]);
     EACH_LANE loss[l] = isnan(rows->others[l]) ? NAN : loss[l]; /* the same NaN, whatever its bits were */
     if (n == LANES) EACH_LANE job->loss[i + l] = loss[l], job->maximum[i + l] = rows->m[l], job->others[i + l] = rows->others[l];
     else for (int64_t l = 0; l < n; l++) job->loss[i + l] = loss[l], job->maximum[i + l] = rows->m[l], job->others[i + l] = rows->others[l];
 }
 
-/* The same, with the distances of the labels, and sums again where that matters. */
+/* The same, after what they need: the distance of each label, and sums again where the rounding of z - m would show. */
 FUNCTION void finish(const Job *job, int64_t i, int64_t n, int all_classes, Rows *rows) {
     int exact = job->first.kind != FLOAT64 && job->temperature == 1.0;
     int64_t again[LANES];
@@ -45,7 +47,7 @@ FUNCTION void finish(const Job *job, int64_t i, int64_t n, int all_classes, Rows
 /* The gradient A p_j - a_j of n rows from their exponentials: see the end of cross_entropy.py. */
 FUNCTION void differentiate(const Job *job, int64_t i, int64_t n, int all_classes, const Rows *rows, const Scratch *scratch) {
     int64_t careful[LANES], omitted[LANES];
-    double scale[LANES], own[LANES], factor[LANES], confidence[LANES], without[LANES], g[STRIP], room[STRIP];
+    double scale[LANES], own[LANES], factor[LANES], p_minus_1[LANES], without[LANES], g[STRIP], room[STRIP];
     EACH_LANE {
         int64_t at = row_of(job, i, n, l);
         scale[l] = (job->scale == NULL ? 1.0 : job->scale[at]) / job->temperature;
@@ -54,7 +56,7 @@ FUNCTION void differentiate(const Job *job, int64_t i, int64_t n, int all_classe
     }
     EACH_LANE {
         factor[l] = scale[l] * (own[l] + rows->mass[l]) / (1.0 + rows->others[l]);
-        confidence[l] = expm1_of(-(rows->distance[l] + rows->total[l]));
+        p_minus_1[l] = expm1_of(-(rows->distance[l] + rows->norm[l]));
     }
     int any_nan = 0;
     EACH_LANE any_nan |= isnan(factor[l]);
@@ -87,11 +89,11 @@ FUNCTION void differentiate(const Job *job, int64_t i, int64_t n, int all_classe
     sums_of_rows(job, &rest, without);
     for (int64_t r = 0; r < n; r++) {
         int64_t j = careful[r];
-        double value = scale[r] * own[r] * confidence[r], e = scratch->e[place_in_panel(job, r, j)];
+        double value = scale[r] * own[r] * p_minus_1[r], e = scratch->e[place_in_panel(job, r, j)];
         if (all_classes)
-            value = confidence[r] < -0.5
+            value = p_minus_1[r] < -0.5
                 ? factor[r] * e - scale[r] * weight_at(job, i + r, j) - scale[r] * own[r]
-                : scale[r] * (own[r] * confidence[r] + (without[r] + rows->mass[r] * confidence[r]));
+                : scale[r] * (own[r] * p_minus_1[r] + (without[r] + rows->mass[r] * p_minus_1[r]));
         put(job, i + r, j, isnan(factor[r]) ? NAN : value);
     }
 }
@@ -122,7 +124,7 @@ INLINE void logits_rows(const Job *job, int wide, int full, const Scratch *scrat
         }
         finish(job, first, n, all_classes, &rows);
         if (!full) continue;
-        if (!job->few) EACH_LANE rows.others[l] = rows.others[0], rows.distance[l] = rows.distance[0], rows.total[l] = rows.total[0];
+        if (!job->few) EACH_LANE rows.others[l] = rows.others[0], rows.distance[l] = rows.distance[0], rows.norm[l] = rows.norm[0];
         differentiate(job, first, n, all_classes, &rows, scratch);
     }
 }

@@ -1,12 +1,13 @@
 /* Values in memory: read one by one, copied as float64 or float32, and transposed. */
 
+INLINE int64_t size_of(int kind) { return kind == FLOAT64 ? 8 : kind == FLOAT32 ? 4 : 2; }
+
 INLINE float widened(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16, bits = half & 0x7fffu;
     float unit = from_word(113u << 23); /* 2**-14: subnormal halves are a fraction of it */
     float small = from_word((bits << 13) + (113u << 23)) - unit;
-    uint32_t small_word, word = (bits << 13) + (bits >= 0x7c00 ? 224u << 23 : 112u << 23); /* the first if inf or NaN */
-    memcpy(&small_word, &small, 4);
-    return from_word((bits < 0x400 ? small_word : word) | sign);
+    uint32_t tiny = word_of(small), word = (bits << 13) + (bits >= 0x7c00 ? 224u << 23 : 112u << 23); /* the first if inf or NaN */
+    return from_word((bits < 0x400 ? tiny : word) | sign);
 }
 
 INLINE float shifted(uint16_t bfloat16) { return from_word((uint32_t)bfloat16 << 16); }
@@ -77,4 +78,3 @@ FUNCTION void copy(const char *from, int64_t apart, int kind, int64_t n, int wid
     else { COPY(uint16_t, shifted) }
 }
 #undef COPY
-#undef AS_IT_IS

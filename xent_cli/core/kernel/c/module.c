@@ -41,8 +41,6 @@ static Rounding plain_rounding(void) { return 0; }
 static void restore_rounding(Rounding before) { (void)before; }
 #endif
 
-/* ---- the module --------------------------------------------------------------------------------------------------- */
-
 /* A function of the module, whose body is given `args` and `view`, a place for the arrays among them. They are let go
    wherever it returns. */
 enum { MOST_ARRAYS = 9 };
@@ -71,9 +69,10 @@ enum { MOST_ARRAYS = 9 };
 static int named(PyObject *name, void *to) {
     const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
     if (text == NULL) return 0;
-    *(const Kernel **)to = kernel_of(text);
-    if (kernel_of(text) == NULL) PyErr_Format(PyExc_ValueError, "this machine has no %s", text);
-    return kernel_of(text) != NULL;
+    const Kernel *kernel = kernel_of(text);
+    if (kernel == NULL) PyErr_Format(PyExc_ValueError, "this machine has no %s", text);
+    *(const Kernel **)to = kernel;
+    return kernel != NULL;
 }
 
 /* Arrays are checked by the Python files that call; only the sizes that memory depends on are checked again here. */
@@ -145,6 +144,10 @@ METHOD(rows) {
     if (view[GRADIENT].buf != NULL &&
         (view[GRADIENT].shape[0] != job.n || view[GRADIENT].shape[1] != job.k || !is_contiguous(&view[GRADIENT])))
         return PyErr_Format(PyExc_ValueError, "a gradient that is not contiguous, or of another shape than the logits");
+    if (view[FIRST].itemsize != size_of(job.first.kind) || (job.form != SPARSE && view[SECOND].itemsize != size_of(job.second.kind)) ||
+        (view[GRADIENT].buf != NULL && view[GRADIENT].itemsize != size_of(gradient_kind)))
+        return PyErr_Format(PyExc_ValueError, "values of another size than their dtype has");
+    if (job.n > 0 && job.k < 1) return PyErr_Format(PyExc_ValueError, "no classes");
     job.first = array_of(&view[FIRST], job.first);
     job.class_weight = view[CLASS_WEIGHT].buf, job.scale = view[SCALE].buf;
     job.loss = view[LOSS].buf, job.maximum = view[MAXIMUM].buf, job.others = view[OTHERS].buf, job.kl = view[KL].buf;

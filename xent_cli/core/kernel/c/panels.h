@@ -17,14 +17,14 @@ INLINE int64_t depth_at(const Job *job, int64_t b) { return job->steps - b < DEP
 typedef struct {
     const char *direct, *copied;
     int64_t num_direct; /* steps */
-    const char *ahead; /* memory of the rows after these */
-    int64_t num_ahead; /* bytes that are contiguous there */
+    const char *next; /* memory of the rows after these */
+    int64_t num_next; /* bytes that are contiguous there */
 } Panel;
 
 /* Asks for the share of a strip in the rows after these, which memory brings while this strip is computed. */
 INLINE void fetch_ahead(const Job *job, const Panel *panel, int64_t b) {
-    int64_t end = panel->num_ahead * (b + DEPTH) / job->steps;
-    for (int64_t at = panel->num_ahead * b / job->steps; at < end && at < panel->num_ahead; at += 64) __builtin_prefetch(panel->ahead + at);
+    int64_t end = panel->num_next * (b + DEPTH) / job->steps;
+    for (int64_t at = panel->num_next * b / job->steps; at < end && at < panel->num_next; at += 64) __builtin_prefetch(panel->next + at);
 }
 
 INLINE const void *strip_of(const Panel *panel, int wide, int64_t b) {
@@ -57,7 +57,7 @@ INLINE void turn_strip(const char *from, int64_t row, int wide, void *to) {
 
 /* LANES rows of few classes from row i on, side by side; rows from n on are `pad`. */
 FUNCTION void load_few(const Array *array, int64_t i, int64_t n, int64_t k, int wide, double pad, double *room, void *to) {
-    int64_t size = array->kind == FLOAT64 ? 8 : array->kind == FLOAT32 ? 4 : 2, width = wide ? 8 : 4, row = array->row;
+    int64_t size = size_of(array->kind), width = wide ? 8 : 4, row = array->row;
     const char *from = array->data + i * row;
     if (n == LANES && row == size && array->step != size) { /* rows are side by side already */
         for (int64_t j = 0; j < k; j++) copy(from + j * array->step, size, array->kind, LANES, wide, offset(to, wide, j * LANES));
@@ -87,7 +87,7 @@ FUNCTION void load_many(const Array *array, int64_t i, int64_t k, int64_t b, int
 
 /* Panel of n rows from i on; a copy in `room` unless it may `share` the memory of the array. */
 INLINE Panel load(const Job *job, const Array *array, int64_t i, int64_t n, int wide, int share, double pad, double *rows, void *room) {
-    int64_t size = array->kind == FLOAT64 ? 8 : array->kind == FLOAT32 ? 4 : 2, contiguous = array->step == size;
+    int64_t size = size_of(array->kind), contiguous = array->step == size;
     Panel panel = {array->data + i * array->row, room, 0, array->data + (i + n) * array->row, contiguous ? n * job->k * size : 0};
     if (job->few) {
         load_few(array, i, n, job->k, wide, pad, rows, room);

@@ -71,8 +71,8 @@ enum { LOG_TERMS = 7 };
 static const double LOG_TAIL[LOG_TERMS] = {0x1.2b584c6b42d60p-3, 0x1.39fe604146b74p-3, 0x1.7462b4ac441afp-3, 0x1.c71c62e57c3c4p-3,
                                            0x1.2492492df14bcp-2, 0x1.99999999952e2p-2, 0x1.5555555555558p-1};
 
-/* log(u) + more_k ln 2 for finite u > 0; NaN for NaN. With u = 2**k (1 + f), log(1 + f) is 2 atanh(f / (2 + f)). If k is 0, `near` is f; otherwise the
-   argument is u + lost. */
+/* log(u) + more_k ln 2 for finite u > 0; NaN for NaN. With u = 2**k (1 + f), log(1 + f) is 2 atanh(f / (2 + f)). If k is 0,
+   f is `near`, which was not rounded; otherwise `lost` is what rounding took from u. */
 INLINE double finite_log(double u, double near, double lost, double more_k) {
     /* The exponent k, with the bias that keeps it from being negative: not every set of instructions has signed shifts of
        64 bits, or conversions of such integers. */

@@ -5,10 +5,10 @@
 /* A class of `some` rows as float64 (wide) or float32: where it is, or a copy in `room`, which is 0 beyond them. */
 INLINE const void *class_of(const char *from, int kind, int64_t some, int wide, void *room) {
     int as_it_is = wide || kind == FLOAT32;
-    char padded[8 * LANES] = {0};
+    uint16_t padded[LANES] = {0};
     if (as_it_is && some == LANES) return from;
-    if (as_it_is || some < LANES) memcpy(as_it_is ? room : padded, from, (size_t)some * (kind == FLOAT64 ? 8 : kind == FLOAT32 ? 4 : 2));
-    const uint16_t *halves = (const uint16_t *)(some < LANES ? padded : from);
+    if (as_it_is || some < LANES) memcpy(as_it_is ? room : padded, from, (size_t)(some * size_of(kind)));
+    const uint16_t *halves = some < LANES ? padded : (const uint16_t *)from;
     if (as_it_is) memset((char *)room + some * (wide ? 8 : 4), 0, (size_t)(LANES - some) * (wide ? 8 : 4));
     else if (kind == FLOAT16) EACH_LANE ((float *)room)[l] = widened(halves[l]);
     else EACH_LANE ((float *)room)[l] = shifted(halves[l]);
@@ -72,18 +72,19 @@ INLINE void see_ranks(const Piece *piece, const char *from, int kind, int64_t so
 }
 
 /* One lane of a strip from step b on: classes LANES apart. */
-INLINE void add_lane(const Job *job, const char *from, int64_t from_class, int kind, int64_t some, int wide, int64_t b, int l_,
+INLINE void add_lane(const Job *job, const char *from, int64_t from_class, int kind, int64_t some, int wide, int64_t b, int lane,
                      int omit, const SlabRows *rows, void *sums) {
     double z[STRIP], d[STRIP + LANES];
     Sum total;
     int64_t depth = depth_at(job, b), omitted[LANES];
     for (int64_t j = 0; j < depth; j++) {
         void *to = offset(z, wide, j * LANES);
-        if ((b + j) * LANES + l_ < job->k) memcpy(to, class_of(from + (j * LANES + l_) * from_class, kind, some, wide, to), (wide ? 8 : 4) * LANES);
+        const char *class = from + (j * LANES + lane) * from_class, *values;
+        if ((b + j) * LANES + lane < job->k && (values = class_of(class, kind, some, wide, to)) != to) memcpy(to, values, (wide ? 8 : 4) * LANES);
         else EACH_LANE set(to, wide, l, -INFINITY); /* padding */
     }
     differences(z, wide, depth, rows->top, job->temperature, d);
-    if (omit) EACH_LANE omitted[l] = rows->peak[l] % LANES == l_ ? rows->peak[l] / LANES : -1;
+    if (omit) EACH_LANE omitted[l] = rows->peak[l] % LANES == lane ? rows->peak[l] / LANES : -1;
     memcpy(&total, sums, sizeof total);
     if (omit) add_exponentials(d, depth, b, 1, omitted, 0, NULL, &total);
     else add_exponentials(d, depth, b, 0, NULL, 0, NULL, &total);
@@ -103,7 +104,7 @@ INLINE void see_sums(const Piece *piece, const char *from, int kind, int64_t som
 FUNCTION void all_of_piece(const Piece *piece) {
     const Job *job = piece->job;
     int kind = job->first.kind;
-    int64_t size = kind == FLOAT64 ? 8 : kind == FLOAT32 ? 4 : 2;
+    int64_t size = size_of(kind);
     SlabRows *rows = piece->rows;
     for (int64_t i = 0; i < job->n; i += LANES, rows++) {
         int64_t some = job->n - i < LANES ? job->n - i : LANES, labels[LANES] = {0};
@@ -134,7 +135,7 @@ FUNCTION void all_of_piece(const Piece *piece) {
     }
 }
 
-/* Losses of all rows from what is known of them; `again` [n] tells where `refined` may have to see the row. */
+/* Losses of all rows from what is known of them; `again` [n] says which rows have to be read whole, so that `refined` can look at them. */
 FUNCTION void all_of_slab(const Job *job, const SlabRows *rows, int64_t *peak, int64_t *ahead, char *again) {
     int exact = job->first.kind != FLOAT64 && job->temperature == 1.0;
     for (int64_t i = 0; i < job->n; i += LANES, rows++) {

@@ -1,6 +1,6 @@
 /* The maximum of each row, and the sum of the exponentials of its differences from it. */
 
-/* (v - m)/T, and what rounding took from it; 0 where either is not finite. */
+/* (v - m)/T, and in `error` what rounding took from it, or 0 where that is not finite. */
 INLINE double difference(double v, double m, double temperature, int divided, double *error) {
     double d = v - m, back = v - d, lost = (v - (d + back)) + (back - m);
     if (divided) {
@@ -12,9 +12,11 @@ INLINE double difference(double v, double m, double temperature, int divided, do
     return d;
 }
 
+/* Sums below REMOTE are repeated for float64 logits or with a temperature, and sums below FAINT always, since `exponentials`
+   leaves out subnormal terms: _FLOAT64_BOUND and _SUBNORMAL_BOUND of compensated_sum.py. */
 static const double REMOTE = 0x1.44e51f113d4d6p-185 /* exp(-128) */, FAINT = 1e-270;
 
-/* Maximum of each lane, ignoring NaN, and the step where it is first. */
+/* Maximum of each lane, ignoring NaN, and the class where it is first. */
 #define MAXIMA(type, integer, Values, Places, LARGER_OF)                                                               \
     enum { LENGTH = sizeof(Values) / sizeof(type), COUNT = LANES / LENGTH };                                           \
     Values top[COUNT], x;                                                                                              \
@@ -66,7 +68,8 @@ INLINE void differences(const void *z, int wide, int64_t depth, const double *m,
     if (temperature != 1.0 && !(wide && temperature > 1.0)) for (int64_t v = 0; v < depth * LANES; v++) d[v] /= temperature;
 }
 
-/* Puts exponentials that are subnormal in the place of 0. None is seen in a sum, unless that is recomputed anyhow. */
+/* Where `exponentials` gave 0 for a subnormal number, puts that number. Sums can do without: where it would show in one,
+   `refined` repeats the sum. */
 INLINE void show_subnormal(const double *d, int64_t depth, double *e) {
     Vector lowest = {0};
     int any = 0;
@@ -78,7 +81,7 @@ INLINE void show_subnormal(const double *d, int64_t depth, double *e) {
     if (any) for (int64_t v = 0; v < depth * LANES; v++) e[v] = exp_below(d[v]);
 }
 
-/* Adds exp(d), d <= 0, to `total`, but for lanes that reach their step `omitted`, if `omit`; keeps it in `e` if `full`.
+/* Adds exp(d), d <= 0, to `total`; if `omit`, without the step `omitted` of each lane. Keeps them in `e` if `full`.
    There is room for one more step in both, since AT_ONCE vectors may be two. */
 INLINE void add_exponentials(double *d, int64_t depth, int64_t b, int omit, const int64_t *omitted, int full, double *e, Sum *total) {
     Vector terms[PARTS] = {{0}};

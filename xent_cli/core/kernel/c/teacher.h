@@ -41,8 +41,8 @@ INLINE Vector finite_difference(Vector v, Vector m, double temperature, int divi
    the shift of all u, and the number of u that overflow. */
 typedef struct { Sum losses, masses, rests, moves, overflows; } Taught;
 
-/* Loss and moves of `depth` steps of logits, and in `u` log(q/p) but for its shift. Returns whether all are finite, since it
-   takes no care of infinities; the other sums are not needed then. */
+/* Loss and moves of `depth` steps of logits, and in `u` log(q/p) but for its shift. Returns whether all are finite; if
+   not, `add_any` must do these steps. Masses and rests are needed only where the outputs are not logits. */
 INLINE int add_finite(const Side *student, const Side *teacher, int wide, const double *t_peak, const double *up, int divided, int64_t b,
                        int64_t depth, double *u, Vector *loss, Vector *move) {
     const void *z = strip_of(&student->panel, wide, b), *t = strip_of(&teacher->panel, wide, b);
@@ -212,8 +212,9 @@ INLINE void teacher_rows(const Job *job, int wide, const Scratch *scratch) {
                 if (job->gradient != NULL) gradients(x, own, taught, mass, both, g + v);
             }
             add(&terms, term);
+            if (job->gradient == NULL) continue;
             for (int64_t v = 0; any_nan && v < depth * LANES; v += LANES) EACH_LANE g[v + l] = isnan(loss[l]) ? NAN : g[v + l];
-            if (job->gradient != NULL) put_strip(job, i, n, b, scale, g);
+            put_strip(job, i, n, b, scale, g);
         }
         sums_of_rows(job, &terms, kl);
         for (int64_t r = 0; r < n; r++) {

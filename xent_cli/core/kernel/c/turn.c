@@ -18,7 +18,7 @@ static void put_line(char *to, const char *line) {
     memcpy(to, line, LINE);
 }
 
-/* What was written past the cache is there for other threads too. */
+/* Lets other threads see what was written past the cache. */
 static void finish_lines(void) {
 #if defined(__x86_64__)
     _mm_sfence();

@@ -33,12 +33,12 @@
 #include "conversions.h"
 #include "exact_sums.h"
 
-/* Memory for the panels of a job, and what follows from its numbers; NULL if there is none. */
+/* Memory for the panels of a job, and what follows from its numbers; NULL if there is no memory. */
 FUNCTION double *prepare(Job *job, Scratch *scratch) {
     job->few = job->k <= FEW_CLASSES;
     job->steps = job->few ? job->k : (job->k + LANES - 1) / LANES;
     size_t panel = (size_t)(job->steps + DEPTH) * LANES;
-    double *memory = malloc(8 * (7 * panel + DEPTH));
+    double *memory = malloc(7 * 8 * panel + 64); /* seven panels, and what aligning skips */
     if (memory == NULL) return NULL;
     double *aligned = (double *)(((uintptr_t)memory + 63) & ~(uintptr_t)63); /* vectors then lie in one line of the cache */
     *scratch = (Scratch){aligned, aligned + panel, aligned + 2 * panel, aligned + 3 * panel, aligned + 4 * panel, aligned + 5 * panel};

@@ -15,8 +15,6 @@ INLINE double label_weight(const Job *job, int64_t i) {
     return job->class_weight == NULL ? kept : kept * job->class_weight[job->labels[i]];
 }
 
-/* (m - z_y)/T of the label, whose logit is z_y. */
-
 /* The weight of a class in the loss of a row, besides that of a sparse label. */
 INLINE double weight_at(const Job *job, int64_t i, int64_t j) {
     int64_t at = place_in_panel(job, 0, j);
