@@ -117,7 +117,7 @@ class ArraySource:
 
 
 def samples_a_task(total: int, row_bytes: int, needs: RunNeeds) -> int:
-    """How many samples a task has: so many that, in a short run, no thread works on the last one while others have none.
+    """How many samples a task has; in a short run so many that no thread works alone on the last one.
 
     Examples
     --------
