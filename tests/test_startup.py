@@ -26,6 +26,9 @@ finally:
 """
 
 
+without_pandas = pytest.mark.skipif(
+    int(version("pyarrow").split(".")[0]) < 26, reason="older versions of Arrow import pandas to convert a column"
+)
 COMMANDS = ("compute", "check", "compare", "verify", "calibrate", "inspect")
 
 
@@ -141,9 +144,7 @@ def test_comparing_arrays_imports_neither_pandas_nor_pyarrow_nor_rich(tmp_path):
     assert not imported("compare", losses, losses, "-q") & {"pandas", "pyarrow", "rich", "scipy"}
 
 
-@pytest.mark.skipif(
-    int(version("pyarrow").split(".")[0]) < 26, reason="older versions of Arrow import pandas to convert a column"
-)
+@without_pandas
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "list.parquet", "jsonl", "arrow"])
 def test_tables_of_numbers_are_read_without_pandas(suffix, tmp_path):
     import pandas as pd
@@ -168,3 +169,19 @@ def test_tables_of_numbers_are_read_without_pandas(suffix, tmp_path):
         with pa.ipc.new_file(path, table.schema) as writer:
             writer.write_table(table)
     assert not imported("compute", str(path), "--reduction", "mean") & {"pandas", "rich"}
+
+
+@without_pandas
+def test_labels_that_are_names_are_read_without_pandas(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("logit_cat,logit_dog,label\n" + "0.5,1.5,dog\n1.5,0.5,cat\n" * 20)
+    assert not imported("compute", str(path), "--reduction", "mean") & {"pandas", "rich"}
+
+
+@without_pandas
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_many_rows_are_written_as_text_without_pandas(suffix, tmp_path):
+    np.save(tmp_path / "l.npy", np.zeros((100_000, 2), np.float16))
+    np.save(tmp_path / "y.npy", np.zeros(100_000, np.int8))
+    files = [str(tmp_path / name) for name in ("l.npy", "y.npy", f"rows.{suffix}")]
+    assert imported("compute", *files[:2], "-o", files[2]) & {"pandas", "pyarrow"} == {"pyarrow"}

@@ -9,6 +9,7 @@ import pytest
 from tests.oracles.reference import cross_entropy_mp
 from tests.running_kernel import COMPILED
 from xent_cli.core.kernel.compiled import compiled_cross_entropy
+from xent_cli.core.kernel.variants import compiled_module
 from xent_cli.core.options import LossOptions
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="no compiled kernel")
@@ -85,3 +86,40 @@ def test_a_class_too_far_off_to_count_is_as_one_that_is_impossible(k, temperatur
     far, impossible = found
     assert [far.loss.tolist(), far.kl.tolist()] == [impossible.loss.tolist(), impossible.kl.tolist()]
     np.testing.assert_array_equal(far.gradient, impossible.gradient)
+
+
+def direct(**changed):
+    """Call the compiled function itself with 4 rows of 3 float32 logits, or what is changed."""
+    n, k = 4, 3
+    given = {
+        "variant": FASTEST.kernel.removeprefix("c-"), "logits": np.zeros((n, k), np.float32), "kind": 1, "holds": 0,
+        "labels": np.zeros(n, np.int64), "labels_kind": 0, "labels_hold": 0, "form": 0, "normal": 0, "smoothing": 0.0,
+        "temperature": 1.0, "teacher_temperature": 1.0, "weight": None, "scale": None, "loss": np.empty(n),
+        "maximum": np.empty(n), "others": np.empty(n), "kl": None, "gradient": None, "gradient_kind": 0,
+    }  # fmt: skip
+    assert changed.keys() <= given.keys()
+    compiled_module().rows(*(given | changed).values())
+
+
+def test_the_compiled_function_refuses_arrays_of_other_sizes_than_it_is_told():
+    direct()
+    for changed in (
+        {"kind": 0},
+        {"logits": np.zeros((4, 3)), "kind": 1},
+        {"logits": np.zeros((4, 3), np.float16), "kind": 1},
+        {"labels": np.zeros(3, np.int64)},
+        {"labels": np.full(4, 3)},
+        {"labels": np.full(4, -1)},
+        {"loss": np.empty(3)},
+        {"loss": np.empty(4, np.float32)},
+        {"gradient": np.empty((4, 3), np.float32), "gradient_kind": 0},
+        {"gradient": np.empty((4, 2)), "gradient_kind": 0},
+        {"gradient": np.empty((4, 6))[:, ::2], "gradient_kind": 0},
+        {"form": 1, "labels": np.zeros((4, 2)), "labels_kind": 0},
+        {"form": 1, "labels": np.zeros((4, 3), np.float32), "labels_kind": 0},
+        {"form": 1, "logits": np.zeros((4, 0), np.float32), "labels": np.zeros((4, 0)), "labels_kind": 0},
+        {"weight": np.ones(2)},
+        {"scale": np.ones(3)},
+    ):
+        with pytest.raises(ValueError, match="values|labels?|gradient|classes"):
+            direct(**changed)

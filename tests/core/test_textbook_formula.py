@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.oracles.reference import cross_entropy_mp, naive_scalar, round_mpf
 from xent_cli.core.kernel.cross_entropy import cross_entropy
-from xent_cli.core.kernel.textbook_formula import FormulaTotals, NaiveTotals, _judge, try_formulas
+from xent_cli.core.kernel.textbook_formula import FormulaTotals, NaiveTotals, _exp, _judge, try_formulas
 from xent_cli.core.options import LossOptions
 
 DTYPES = {name: np.dtype(name) for name in ("float16", "float32", "float64")} | {
@@ -37,6 +37,13 @@ def judged(row, label, name):
     }
     assert sum(said.values()) == 1
     return next(name for name, count in said.items() if count)
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_exponentials_of_all_numbers_of_16_bits_are_those_of_their_dtype(name):
+    everything = np.arange(1 << 16, dtype=np.uint16).view(DTYPES[name]).reshape(256, 256)
+    with np.errstate(all="ignore"):
+        assert _exp(everything).tobytes() == np.exp(everything).tobytes()
 
 
 rows = st.lists(st.one_of(st.floats(-20, 20), st.floats(-200, 200), st.floats(-2000, 2000)), min_size=1, max_size=6)

@@ -62,6 +62,16 @@ def test_many_small_blocks_make_no_small_groups(name):
         assert pq.ParquetFile(io.BytesIO(data)).num_row_groups <= 3
 
 
+def test_groups_have_one_size_however_the_rows_are_cut(monkeypatch):
+    monkeypatch.setattr("xent_cli.writers.arrow._GROUP_ROWS", 1000)
+    rows = block(2500, ids=False)
+    cuts = [2500], [900, 700, 900], [40] * 60 + [100]
+    data = {written("parquet", RowFormat(), *cut(rows, sizes)) for sizes in cuts}
+    assert len(data) == 1
+    metadata = pq.ParquetFile(io.BytesIO(data.pop())).metadata
+    assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [1000, 1000, 500]
+
+
 @pytest.mark.parametrize("kind", [io.BytesIO, Pipe])
 @pytest.mark.parametrize("shape", [None, (24,), (2, 3, 4)])
 def test_arrays_have_their_shape_and_nan_where_ignored(kind, shape):
