@@ -121,5 +121,5 @@ def test_the_compiled_function_refuses_arrays_of_other_sizes_than_it_is_told():
         {"weight": np.ones(2)},
         {"scale": np.ones(3)},
     ):
-        with pytest.raises(ValueError, match="values|labels?|gradient|classes"):
+        with pytest.raises(ValueError, match=r"values|labels?|gradient|classes"):
             direct(**changed)
