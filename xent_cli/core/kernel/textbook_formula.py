@@ -262,21 +262,7 @@ def _rounded_to(dtype: np.dtype[Any], total: AnyArray) -> Callable[[], object]:
 def _widened(columns: AnyArray) -> AnyArray:
     """Convert values to the dtype that `_wide` names."""
     wide = _wide(columns.dtype)
-    if wide == columns.dtype:
-        return columns
-    bits = columns.view(np.uint16)
-    if columns.dtype != np.float16 or bits.max(initial=0) >= 0x7C00:  # or some are negative, infinite or NaN
-        return _copied(columns, wide, "work")
-    # NumPy converts float16 one value at a time, and slowest below 2**-14. Shifting the bits and adding the difference
-    # of the exponent biases gives x, which is right from 2**-14 on; below, there is no implicit leading 1, and the
-    # value is 2 x - 2**-14.
-    work = _copied(bits, np.uint32, "work")
-    np.left_shift(work, np.uint32(13), out=work)
-    np.add(work, np.uint32(112 << 23), out=work)
-    x = work.view(np.float32)
-    below = np.multiply(x, np.float32(2), out=scratch("below", x.shape, np.float32))
-    np.subtract(below, np.float32(2.0**-14), out=below)
-    return np.minimum(x, below, out=x)
+    return columns if wide == columns.dtype else _copied(columns, wide, "work")
 
 
 def _judge(loss: FloatArray, truth: FloatArray, dtype: np.dtype[Any], rows: AnyArray) -> NaiveTotals:

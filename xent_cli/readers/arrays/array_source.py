@@ -122,10 +122,12 @@ def samples_a_task(total: int, row_bytes: int, needs: RunNeeds) -> int:
     Examples
     --------
     >>> from xent_cli.readers.options import RunNeeds
-    >>> samples_a_task(1_000_000, 40, RunNeeds())  # five tasks
-    200000
-    >>> samples_a_task(1_000_000, 40, RunNeeds(threads=2))  # three for each thread
+    >>> samples_a_task(1_000_000, 40, RunNeeds(threads=2))  # three tasks for each
     166667
+    >>> samples_a_task(1_000_000, 40, RunNeeds(threads=4))
+    125000
+    >>> samples_a_task(100_000_000, 40, RunNeeds(threads=4))  # of 8 MiB
+    209715
     """
     most = max(1, needs.task_bytes // row_bytes)
     rounds = -(-total // (most * needs.threads))
