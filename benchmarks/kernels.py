@@ -142,7 +142,7 @@ def _xent(
     except XentError as error:
         raise Missing(error.what) from None
     engine = open_local(threads)
-    step = samples_a_task(len(logits), 4 * logits.shape[1], RunNeeds(threads=threads))
+    step = samples_a_task(len(logits), 4 * logits.shape[1], RunNeeds().task_bytes)
     tasks = [slice(first, first + step) for first in range(0, len(logits), step)] * passes
     compute = cross_entropy if options.labels_source == "labels" else teacher_cross_entropy
 

@@ -118,8 +118,14 @@ def test_the_compiled_function_refuses_arrays_of_other_sizes_than_it_is_told():
         {"form": 1, "labels": np.zeros((4, 2)), "labels_kind": 0},
         {"form": 1, "labels": np.zeros((4, 3), np.float32), "labels_kind": 0},
         {"form": 1, "logits": np.zeros((4, 0), np.float32), "labels": np.zeros((4, 0)), "labels_kind": 0},
+        {"form": 2, "labels": np.zeros((4, 3)), "labels_kind": 0},
         {"weight": np.ones(2)},
         {"scale": np.ones(3)},
     ):
-        with pytest.raises(ValueError, match=r"values|labels?|gradient|classes"):
+        with pytest.raises(ValueError, match=r"values|labels?|gradient|classes|divergence"):
             direct(**changed)
+    for required in ("logits", "labels", "loss", "maximum", "others"):
+        with pytest.raises(TypeError):
+            direct(**{required: None})
+    with pytest.raises(ValueError, match="no room for -1 rows"):
+        compiled_module().slab_room(-1)

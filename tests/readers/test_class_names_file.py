@@ -130,6 +130,7 @@ def test_numbers_begin_at_the_first_class(tmp_path, content):
         ("[]", "no class names", "an empty array"),
         ('["cat", null]', "no class name", "item 1: found null"),
         ('["cat", "cat"]', "class name given twice", "item 1"),
+        (r'["cat", "\ud800og"]', "half of a character in a class name", r'item 1: found "\ud800og"'),
         ('["cat", ""]', "no class name", "item 1"),
         ('["cat", 1.5]', "no class name", "float"),
         ('{"0": "cat"', "not JSON", "line 1"),

@@ -37,8 +37,6 @@ class RunNeeds(NamedTuple):
     task_bytes
         How many bytes a task reads: few enough that several tasks fit in any memory, enough to be worth the cost of
         dispatch.
-    threads
-        Number of threads of this process that share the tasks: with a multiple of it, all are done at the same time.
     slab_bytes
         Like `task_bytes` if classes are not the last axis: with fewer samples per task, the bytes between them are read
         more often.
@@ -66,7 +64,6 @@ class RunNeeds(NamedTuple):
     values_beside: bool = False
     buffer_name: str = ""
     task_bytes: int = 8 << 20
-    threads: int = 1
     slab_bytes: int = 32 << 20
     streams: int = 0
     chunk_bytes: int = 2 << 20

@@ -101,7 +101,6 @@ def read_options(
         beside = (*beside, groups.units, *(file.path for file in groups.files))
         cluster = groups.cluster.name if groups.cluster is not None and groups.cluster.kind == "column" else None
     dense = options.layout.label_form == "dense" or loss.labels_from != "labels"
-    threads = run.threads if local else 1
     if not local and "-" in (inputs.logits, inputs.labels, *beside, *candidates):
         raise UsageError(
             "- is standard input, which workers on other machines cannot read", hint="name a file that they can read"
@@ -126,8 +125,7 @@ def read_options(
             two_passes=two_passes or inputs.join is not None,  # a join reads the ids first
             whole_groups=not local,
             values_beside=bool(candidates),
-            threads=threads,
-            slab_bytes=slab_bytes(threads, dense=dense, gradients=two_passes),
+            slab_bytes=slab_bytes(run.threads if local else 1, dense=dense, gradients=two_passes),
         ),
     )
 

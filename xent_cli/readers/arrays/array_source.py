@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.pipe import Copied, Spill
     from xent_cli.readers.storage.stored import Stored
 
-# Of a longer run than this many tasks for each thread, the last tasks are a small part.
-_FEW_ROUNDS = 4
+# Up to this many tasks are made a multiple of the second; of a longer run, the last ones are a small part.
+_FEW_TASKS, _SHARES = 32, 4
 
 
 class Layout(NamedTuple):
@@ -94,7 +94,7 @@ class ArraySource:
     def parts(self, first: int = 0) -> Iterator[tuple[int, int, Part]]:
         """See `Source`."""
         total = self.layout.num_samples(self.axis)
-        step = samples_a_task(total, self._row_bytes(), self.needs)
+        step = samples_a_task(total, self._row_bytes(), self.needs.task_bytes)
         for start in range(0, total, step):
             size = min(step, total - start)
             yield first + start, size, self.rows(start, start + size)
@@ -116,22 +116,21 @@ class ArraySource:
         return place(self.file.name, row, row - first, self.layout.sample_shape(self.axis))
 
 
-def samples_a_task(total: int, row_bytes: int, needs: RunNeeds) -> int:
-    """How many samples a task has; in a short run so many that no thread works alone on the last one.
+def samples_a_task(total: int, row_bytes: int, task_bytes: int) -> int:
+    """How many samples a task has; in a short run so many that two or four threads have the same number of tasks.
+
+    It does not depend on the number of threads, as what a run writes must not.
 
     Examples
     --------
-    >>> from xent_cli.readers.options import RunNeeds
-    >>> samples_a_task(1_000_000, 40, RunNeeds(threads=2))  # three tasks for each
-    166667
-    >>> samples_a_task(1_000_000, 40, RunNeeds(threads=4))
+    >>> samples_a_task(1_000_000, 40, 8 << 20)  # eight tasks, as five would be three for one thread and two for another
     125000
-    >>> samples_a_task(100_000_000, 40, RunNeeds(threads=4))  # of 8 MiB
+    >>> samples_a_task(100_000_000, 40, 8 << 20)
     209715
     """
-    most = max(1, needs.task_bytes // row_bytes)
-    rounds = -(-total // (most * needs.threads))
-    return most if total <= most or rounds > _FEW_ROUNDS else -(-total // (rounds * needs.threads))
+    most = max(1, task_bytes // row_bytes)
+    tasks = -(-total // most)
+    return most if tasks < 2 or tasks > _FEW_TASKS else -(-total // (-(-tasks // _SHARES) * _SHARES))
 
 
 class ArrayRows(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from xent_cli.readers.pair.short_tables import (
     short_table,
 )
 from xent_cli.readers.pair.short_tables import of_json as table_of_json
+from xent_cli.readers.text.json_records import HALF
 from xent_cli.readers.text.text_chunks import csv_reader
 
 if TYPE_CHECKING:
@@ -236,6 +238,8 @@ def _checked(path: str, names: Sequence[tuple[str, str]], said: str = "") -> Lis
     for name, where in names:
         if not name:
             raise InputError("no class name", where, found="nothing", expected="a name")
+        if HALF.search(name):
+            raise InputError("half of a character in a class name", where, found=json.dumps(name), expected="text")
         if name in seen:
             found = f'"{name}", as on {seen[name].removeprefix(path).strip()}'
             raise InputError("class name given twice", where, found=found)

@@ -102,13 +102,13 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         raise _StrangeError(f"two values for {json.dumps(twice)}")
     for key, value in pairs:
         for word in (key, value):
-            if isinstance(word, str) and _HALF.search(word):
+            if isinstance(word, str) and HALF.search(word):
                 raise _StrangeError(f"half of a character in {json.dumps(word)[:_SHOWN]}")
     return record
 
 
 # Half of a surrogate pair on its own.
-_HALF = re.compile("[\ud800-\udfff]")
+HALF = re.compile("[\ud800-\udfff]")
 _STRICT = json.JSONDecoder(parse_float=_finite, object_pairs_hook=_pairs)
 
 

@@ -77,7 +77,6 @@ static int named(PyObject *name, void *to) {
 
 /* Arrays are checked by the Python files that call; only the sizes that memory depends on are checked again here. */
 static int get(PyObject *array, Py_buffer *view, int flags, int ndim) {
-    if (array == Py_None) return 1;
     if (PyObject_GetBuffer(array, view, PyBUF_STRIDES | flags) < 0) return 0;
     if (view->ndim != ndim) PyErr_Format(PyExc_ValueError, "%d axes, expected %d", view->ndim, ndim);
     return view->ndim == ndim;
@@ -86,7 +85,10 @@ static int get(PyObject *array, Py_buffer *view, int flags, int ndim) {
 static int vector(PyObject *array, void *view) { return get(array, view, 0, 1); }
 static int matrix(PyObject *array, void *view) { return get(array, view, 0, 2); }
 static int new_vector(PyObject *array, void *view) { return get(array, view, PyBUF_WRITABLE, 1); }
+static int vector_or_none(PyObject *array, void *view) { return array == Py_None || vector(array, view); }
+static int new_vector_or_none(PyObject *array, void *view) { return array == Py_None || new_vector(array, view); }
 static int new_matrix(PyObject *array, void *view) { return get(array, view, PyBUF_WRITABLE, 2); }
+static int new_matrix_or_none(PyObject *array, void *view) { return array == Py_None || new_matrix(array, view); }
 
 static Py_ssize_t size_of(int kind) { return kind == FLOAT64 ? 8 : kind == FLOAT32 ? 4 : 2; }
 
@@ -124,9 +126,9 @@ METHOD(rows) {
     int gradient_kind;
     if (!PyArg_ParseTuple(args, "O&O&iiOiiiidddO&O&O&O&O&O&O&i", named, &kernel, matrix, &view[FIRST], &job.first.kind,
                           &job.first.holds, &second, &job.second.kind, &job.second.holds, &job.form, &job.normal, &job.smoothing,
-                          &job.temperature, &job.teacher_temperature, vector, &view[CLASS_WEIGHT], vector, &view[SCALE], new_vector,
-                          &view[LOSS], new_vector, &view[MAXIMUM], new_vector, &view[OTHERS], new_vector, &view[KL], new_matrix,
-                          &view[GRADIENT], &gradient_kind) ||
+                          &job.temperature, &job.teacher_temperature, vector_or_none, &view[CLASS_WEIGHT], vector_or_none,
+                          &view[SCALE], new_vector, &view[LOSS], new_vector, &view[MAXIMUM], new_vector, &view[OTHERS],
+                          new_vector_or_none, &view[KL], new_matrix_or_none, &view[GRADIENT], &gradient_kind) ||
         !get(second, &view[SECOND], 0, job.form == SPARSE ? 1 : 2))
         return NULL;
     job.n = view[FIRST].shape[0], job.k = view[FIRST].shape[1];
@@ -148,6 +150,7 @@ METHOD(rows) {
         (view[GRADIENT].buf != NULL && view[GRADIENT].itemsize != size_of(gradient_kind)))
         return PyErr_Format(PyExc_ValueError, "values of another size than their dtype has");
     if (job.n > 0 && job.k < 1) return PyErr_Format(PyExc_ValueError, "no classes");
+    if (job.form == TEACHER && view[KL].buf == NULL) return PyErr_Format(PyExc_ValueError, "no place for the divergence");
     job.first = array_of(&view[FIRST], job.first);
     job.class_weight = view[CLASS_WEIGHT].buf, job.scale = view[SCALE].buf;
     job.loss = view[LOSS].buf, job.maximum = view[MAXIMUM].buf, job.others = view[OTHERS].buf, job.kl = view[KL].buf;
@@ -158,13 +161,17 @@ METHOD(rows) {
     Py_RETURN_NONE;
 }
 
+enum { MOST = 1 << 30 }; /* rows, and classes, of which pieces pass by: no product overflows */
+
 /* What is kept of n rows while pieces of their classes pass by, in bytes. */
 static size_t room_of_rows(int64_t n) { return sizeof(SlabRows) * (size_t)((n + LANES - 1) / LANES); }
 
 METHOD(slab_room) {
     (void)view;
     long long n;
-    return PyArg_ParseTuple(args, "L", &n) ? PyLong_FromSize_t(room_of_rows(n)) : NULL;
+    if (!PyArg_ParseTuple(args, "L", &n)) return NULL;
+    if (n < 0 || n > MOST) return PyErr_Format(PyExc_ValueError, "no room for %lld rows", n);
+    return PyLong_FromSize_t(room_of_rows(n));
 }
 
 METHOD(see_piece) {
@@ -176,6 +183,7 @@ METHOD(see_piece) {
     if (!PyArg_ParseTuple(args, "O&O&O&O&iLLdii", named, &kernel, vector, &view[LABELS], new_vector, &view[ROOM], matrix,
                           &view[PIECE], &job.first.kind, &first, &k, &job.temperature, &piece.second, &piece.ranks))
         return NULL;
+    if (k < 1 || k > MOST) return PyErr_Format(PyExc_ValueError, "%lld classes", k);
     job.n = view[LABELS].shape[0], job.k = k, job.steps = (k + LANES - 1) / LANES, job.labels = view[LABELS].buf;
     piece.from = view[PIECE].buf, piece.from_class = view[PIECE].strides[0], piece.rows = view[ROOM].buf;
     piece.first = first, piece.count = view[PIECE].shape[0];
@@ -193,7 +201,7 @@ METHOD(slab_losses) {
     const Kernel *kernel;
     Job job = {.form = SPARSE};
     long long k;
-    if (!PyArg_ParseTuple(args, "O&O&O&O&iLdO&O&O&O&O&O&", named, &kernel, vector, &view[LABELS], vector, &view[ROOM], vector,
+    if (!PyArg_ParseTuple(args, "O&O&O&O&iLdO&O&O&O&O&O&", named, &kernel, vector, &view[LABELS], vector, &view[ROOM], vector_or_none,
                           &view[CLASS_WEIGHT], &job.first.kind, &k, &job.temperature, new_vector, &view[LOSS], new_vector,
                           &view[MAXIMUM], new_vector, &view[OTHERS], new_vector, &view[PEAK], new_vector, &view[AHEAD], new_vector,
                           &view[AGAIN]))
