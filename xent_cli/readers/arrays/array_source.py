@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.stored import Stored
 
 # Up to this many tasks are made a multiple of the second; of a longer run, the last ones are a small part.
-_FEW_TASKS, _SHARES = 32, 4
+_FEW_TASKS, _SHARES = 8, 4
 
 
 class Layout(NamedTuple):
