@@ -93,7 +93,7 @@ def test_the_first_rows_that_count_are_the_same_however_they_are_cut(cut):
     assert first.distributions() == (1024, 1024, 0)
 
 
-@pytest.mark.parametrize(("width", "most"), [(5, 65_536), (1000, 16_777), (50_000, 1024)])
+@pytest.mark.parametrize(("width", "most"), [(5, 65_536), (1000, 16_777), (50_000, 1024), (200_000, 332)])
 @pytest.mark.parametrize("cut", [1 << 20, 1000])
 def test_rows_that_cannot_be_judged_are_skipped_up_to_a_limit_for_any_partition(width, most, cut):
     def looked_at(silent):

@@ -25,7 +25,8 @@ _FIRST_STEP = 16
 _LEAST_SPAN = 64
 # Rows with this many entries in total are examined at a time, because figures are computed in float64.
 _MOST_ENTRIES = 1 << 21
-# Rows that cannot be judged, such as padding, are skipped up to these limits: an input may contain nothing else.
+# Rows that cannot be judged, such as padding, are skipped up to these limits, as an input may contain nothing else: so
+# many rows, and so many entries; or as many rows as are judged, up to four times the entries.
 _MOST_SKIPPED_ROWS, _MOST_SKIPPED_ENTRIES = 1 << 16, 1 << 24
 
 
@@ -76,7 +77,8 @@ class FirstRows:
     def add(self, rows: AnyArray, samples: AnyArray) -> None:
         """Add rows [n, k] that count, in order, with their sample numbers."""
         width = max(1, rows.shape[1])
-        self._most_skipped = min(_MOST_SKIPPED_ROWS, max(ROWS_JUDGED, _MOST_SKIPPED_ENTRIES // width))
+        limit = max(1, _MOST_SKIPPED_ENTRIES // width)
+        self._most_skipped = min(_MOST_SKIPPED_ROWS, max(limit, min(ROWS_JUDGED, 4 * limit)))
         done, step, most = 0, _FIRST_STEP, max(1, _MOST_ENTRIES // width)
         while done < len(rows) and not self.enough:
             step = min(step, most)
