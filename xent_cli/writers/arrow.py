@@ -179,7 +179,7 @@ class ParquetWriter:
             self._writer.is_open = False
 
     def _flush(self, rows: int) -> None:
-        # Whole groups, whatever size the tasks have, so that the file does not depend on the number of threads.
+        # Whole groups, so that the file does not depend on how the input was cut into tasks.
         table = pa.Table.from_batches(self._kept)
         self._writer.write_table(table.slice(0, rows), row_group_size=rows)
         self._kept, self._rows = table.slice(rows).to_batches(), self._rows - rows

@@ -82,7 +82,8 @@ def _column(column: Any) -> Any:
     from xent_cli.writers.arrow import constant
 
     if pa.types.is_floating(column.type):
-        return pc.if_else(pc.is_finite(column), column, pa.nulls(1, column.type)[0]).cast(pa.string())
+        null = pa.nulls(1, column.type)[0]  # None would import pandas
+        return pc.if_else(pc.is_finite(column), column, null).cast(pa.string())
     if not pa.types.is_string(column.type):
         return column.cast(pa.string())
     if pc.any(pc.match_substring_regex(column, _ESCAPED)).as_py():

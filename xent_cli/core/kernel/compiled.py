@@ -40,7 +40,7 @@ class Computed(NamedTuple):
     kl
         [n] KL divergence from a teacher in nats, or None.
     sums
-        Maximum of each row, and the sum of exp(z_j - m) over all classes but the first maximum; only for logits
+        Maximum of each row, and the sum of exp((z_j - m)/T) over all classes but the first maximum; only for logits
         without a teacher.
     """
 

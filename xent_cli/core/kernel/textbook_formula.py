@@ -231,7 +231,7 @@ def _running_sum(terms: AnyArray) -> AnyArray:
     total: AnyArray = np.zeros(len(terms), _wide(terms.dtype))
     rounded = _rounded_to(terms.dtype, total)
     for first in range(0, terms.shape[1], _CLASSES_AT_ONCE):
-        for column in _widened(_copied(terms[:, first : first + _CLASSES_AT_ONCE].T, terms.dtype, "columns")):
+        for column in _copied(terms[:, first : first + _CLASSES_AT_ONCE].T, total.dtype, "columns"):
             np.add(total, column, out=total)
             rounded()
     return total.astype(terms.dtype, copy=False)
@@ -257,12 +257,6 @@ def _rounded_to(dtype: np.dtype[Any], total: AnyArray) -> Callable[[], object]:
         np.bitwise_and(bits, kept, out=bits)
 
     return rounded
-
-
-def _widened(columns: AnyArray) -> AnyArray:
-    """Convert values to the dtype that `_wide` names."""
-    wide = _wide(columns.dtype)
-    return columns if wide == columns.dtype else _copied(columns, wide, "work")
 
 
 def _judge(loss: FloatArray, truth: FloatArray, dtype: np.dtype[Any], rows: AnyArray) -> NaiveTotals:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xent_cli.readers.storage.pipe import Copied, Spill
     from xent_cli.readers.storage.stored import Stored
 
-# Up to this many tasks are made a multiple of the second; of a longer run, the last ones are a small part.
+# A run of up to this many tasks is cut into a multiple of `_SHARES`; in a longer one, an odd last task matters less.
 _FEW_TASKS, _SHARES = 8, 4
 
 
@@ -117,7 +117,7 @@ class ArraySource:
 
 
 def samples_a_task(total: int, row_bytes: int, task_bytes: int) -> int:
-    """How many samples a task has; in a short run so many that two or four threads have the same number of tasks.
+    """Return the number of samples in a task: short runs have a multiple of four, for two or four threads to share.
 
     It does not depend on the number of threads, as what a run writes must not.
 

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 _GAP_BYTES, _REMOTE_GAP_BYTES = 32 << 10, 1 << 20
 # Axes are swapped in pieces of this size, which fit in the cache.
 _PIECE_BYTES = 768 << 10
-# Rows that start a multiple of this many bytes apart in memory share so few lines of the cache that each pushes out
-# another.
+# Rows that start a multiple of this many bytes apart share so few lines of the cache that they push each other out.
 _CROWDED_BYTES, _LINE_BYTES = 512, 64
 # Rows of up to this many classes keep the order of the file: the kernels take them apart by class anyway.
 FEW_CLASSES = 128

@@ -191,7 +191,7 @@ def _of_file(file: pa.NativeFile) -> Identity:
 
 
 def entries(url: str, folder: str, recursive: bool, seconds: float) -> list[tuple[str, bool]]:
-    """Return each path in a folder at a URL, and whether it is an object; nothing if there is no such folder."""
+    """List a folder at a URL: each path, and whether it is an object; empty if there is no such folder."""
     from pyarrow import fs
 
     filesystem, _ = file_system(url, seconds)

@@ -171,7 +171,7 @@ def _labels(
         return _parsed_labels(column, start)
     import pyarrow.compute as pc
 
-    index = pc.index_in(column, value_set=texts(class_names).cast(column.type))
+    index = pc.index_in(column, value_set=_arrow_texts(class_names).cast(column.type))
     if index.null_count:
         from xent_cli.readers.class_names import NameIndex
 
@@ -187,7 +187,7 @@ def _labels(
     return to_numpy(index)
 
 
-def texts(values: Iterable[str]) -> pa.Array:
+def _arrow_texts(values: Iterable[str]) -> pa.Array:
     """Return an Arrow array of texts; not by `pa.array`, which imports pandas, in a tenth of a second."""
     encoded = [value.encode() for value in values]
     ends = np.cumsum([0, *map(len, encoded)]).astype(np.int64)

@@ -28,6 +28,8 @@ enum { FLOAT64, FLOAT32, FLOAT16, BFLOAT16 }; /* compiled.py numbers dtypes so, 
 enum { LOGITS, LOG_PROBS, PROBS }; /* what an array holds, */
 enum { SPARSE, DENSE, TEACHER }; /* and what labels are */
 
+static inline int64_t size_of(int kind) { return kind == FLOAT64 ? 8 : kind == FLOAT32 ? 4 : 2; } /* bytes */
+
 typedef struct {
     const char *data;
     int kind, holds;
@@ -92,5 +94,5 @@ extern HIDDEN const Kernel kernel_baseline, kernel_avx2, kernel_avx512;
 
 /* Copies [k, n] as [n, k]: turn.c. */
 typedef struct { const char *from; char *to; int64_t n, k, from_class, to_row; } Turn; /* the last two in bytes */
-HIDDEN void turn_2(const Turn *), turn_4(const Turn *), turn_8(const Turn *); /* values of so many bytes */
+HIDDEN void turn_2(const Turn *), turn_4(const Turn *), turn_8(const Turn *); /* of values of 2, 4 or 8 bytes */
 #endif

@@ -1,7 +1,5 @@
 /* Values in memory: read one by one, copied as float64 or float32, and transposed. */
 
-INLINE int64_t size_of(int kind) { return kind == FLOAT64 ? 8 : kind == FLOAT32 ? 4 : 2; }
-
 INLINE float widened(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16, bits = half & 0x7fffu;
     float unit = from_word(113u << 23); /* 2**-14: subnormal halves are a fraction of it */

@@ -90,8 +90,6 @@ static int new_vector_or_none(PyObject *array, void *view) { return array == Py_
 static int new_matrix(PyObject *array, void *view) { return get(array, view, PyBUF_WRITABLE, 2); }
 static int new_matrix_or_none(PyObject *array, void *view) { return array == Py_None || new_matrix(array, view); }
 
-static Py_ssize_t size_of(int kind) { return kind == FLOAT64 ? 8 : kind == FLOAT32 ? 4 : 2; }
-
 static int fits(const Py_buffer *view, int64_t n, Py_ssize_t itemsize, const char *name) {
     if (view->buf == NULL || (view->shape[0] == n && view->itemsize == itemsize && view->strides[0] == itemsize)) return 1;
     PyErr_Format(PyExc_ValueError, "%s: not %lld contiguous values of %zd bytes", name, (long long)n, itemsize);

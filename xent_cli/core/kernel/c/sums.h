@@ -1,7 +1,7 @@
 /* Sums over the classes of each row, with what their additions lost. */
 
-/* A sum in each lane, and the rounding errors of its additions (Knuth's two-sum). What is added is itself a plain sum of
-   at most DEPTH terms, so a sum of 200,000 equal terms is as good as one of 8. */
+/* A sum in each lane, and the rounding errors of its additions (Knuth's two-sum). Each term is itself a plain sum of
+   at most DEPTH values, so a sum of 200,000 equal terms is as good as one of 8. */
 typedef struct { Vector sum[PARTS], lost[PARTS]; } Sum;
 #define NOTHING (Sum){{{0}}, {{0}}}
 

@@ -33,7 +33,7 @@
 #include "conversions.h"
 #include "exact_sums.h"
 
-/* Memory for the panels of a job, and what follows from its numbers; NULL if there is no memory. */
+/* Memory for the panels of a job, and what follows from its numbers; NULL if it cannot be had. */
 FUNCTION double *prepare(Job *job, Scratch *scratch) {
     job->few = job->k <= FEW_CLASSES;
     job->steps = job->few ? job->k : (job->k + LANES - 1) / LANES;
